@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts of this host that a plan may depend on; a plan is a pure function of the config and of them."""
+
+import posix
+
+
+class Host:
+    """What a plan may ask of the machine; every fact can be given, so that a golden plan needs no machine.
+
+    kernel: (major, minor). machine: as uname(2). uid: effective user id. own_ids: whether /proc/self/uid_map maps every
+    id (the initial user namespace). last_cap: highest capability number. stdio: for fds 0, 1, 2 (st_mode, st_rdev,
+    st_uid) or None when closed. cgroup_mode: "v1", "v2" or "hybrid". cgroups: rows (name, mount options, mount point,
+    container's path below it) of each hierarchy; name is "" for cgroup2.
+    """
+
+    __slots__ = ("cgroup_mode", "cgroups", "kernel", "last_cap", "machine", "own_ids", "stdio", "uid")
+
+    def __init__(
+        self,
+        *,
+        kernel: tuple[int, int] = (6, 12),
+        machine: str = "x86_64",
+        uid: int = 0,
+        own_ids: bool = False,
+        last_cap: int = 40,
+        stdio: "tuple[tuple[int, int, int] | None, ...]" = (None, None, None),
+        cgroup_mode: str = "v2",
+        cgroups: "tuple[tuple[str, str, str, str], ...]" = (),
+    ) -> None:
+        self.kernel = kernel
+        self.machine = machine
+        self.uid = uid
+        self.own_ids = own_ids
+        self.last_cap = last_cap
+        self.stdio = stdio
+        self.cgroup_mode = cgroup_mode
+        self.cgroups = cgroups
+
+    @property
+    def rootless(self) -> bool:
+        """Whether privileges are those of a user namespace or of an ordinary user: no mknod, no raw procfs writes."""
+        return self.uid != 0 or self.own_ids
+
+
+def probe() -> Host:
+    """The facts of the running machine, but the cgroups, which the cgroup driver fills in."""
+    name = posix.uname()
+    major, _, rest = name.release.partition(".")
+    minor = rest.partition(".")[0]
+    minor = minor[: len(minor) - len(minor.lstrip("0123456789"))] if not minor.isdigit() else minor
+    return Host(
+        kernel=(int(major), int(minor or 0)),
+        machine=name.machine,
+        uid=posix.geteuid(),
+        own_ids=not _maps_every_id(),
+        last_cap=int(_read("/proc/sys/kernel/cap_last_cap") or 40),
+        stdio=(_stat(0), _stat(1), _stat(2)),
+    )
+
+
+def _maps_every_id() -> bool:
+    return _read("/proc/self/uid_map").split() == [b"0", b"0", b"4294967295"]
+
+
+def _stat(fd: int) -> "tuple[int, int, int] | None":
+    try:
+        facts = posix.fstat(fd)
+    except OSError:
+        return None
+    return facts.st_mode, facts.st_rdev, facts.st_uid
+
+
+def _read(path: str) -> bytes:
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        return posix.read(fd, 4096)
+    finally:
+        posix.close(fd)
