@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+# make setup | demo | test | check | install PREFIX=/usr/local | uninstall | clean
+
+PREFIX ?= /usr/local
+# The first interpreter that is new enough.
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))) python3)
+
+BIN := .venv/bin
+C_FILES := $(wildcard pyrunc/init/*.c pyrunc/init/*.h)
+SCRIPTS := .ci/run .ci/packages .ci/pythons tests/demo.sh
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.DELETE_ON_ERROR:
+.PHONY: setup demo test check unit test-pythons install uninstall clean
+
+# .venv/bin/pyrunc, working on the sources of this folder.
+setup: .venv/setup.stamp pyrunc/init/pyrunc-init
+
+# Shows what a container is, step by step.
+demo:
+	@.ci/packages '$(PYTHON)' demo
+	@$(MAKE) --no-print-directory setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/demo.sh
+
+# Everything that this machine allows; a skipped test names what is missing.
+test: .venv/dev.stamp setup check test-pythons
+	$(BIN)/pytest
+
+# The quick part: no root, no container.
+unit: .venv/dev.stamp setup
+	$(BIN)/pytest -m 'not root and not rootless and not slow'
+
+check: .venv/dev.stamp setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/python -m pyrunc.plan.ops --header | diff -u pyrunc/init/ops.h - # stale? write it to pyrunc/init/ops.h
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	$(BIN)/shellcheck $(SCRIPTS)
+	$(BIN)/codespell
+	! command -v aarch64-linux-gnu-gcc >/dev/null || CC=aarch64-linux-gnu-gcc $(BIN)/python pyrunc/init/build.py /dev/null
+
+# The unit tests on every other Python that is installed here and supported.
+test-pythons: setup
+	@.ci/pythons $(BIN)/python
+
+install:
+	@.ci/packages '$(PYTHON)' build
+	$(PYTHON) -m venv --clear '$(PREFIX)/lib/pyrunc'
+	'$(PREFIX)/lib/pyrunc/bin/pip' install --quiet .
+	mkdir -p '$(PREFIX)/bin'
+	ln -sfn ../lib/pyrunc/bin/pyrunc '$(PREFIX)/bin/pyrunc'
+
+uninstall:
+	rm -rf '$(PREFIX)/lib/pyrunc' '$(PREFIX)/bin/pyrunc'
+
+clean:
+	rm -rf .venv .venv-* .demo build dist pyrunc/init/pyrunc-init .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip is taken anew: the one in a Debian 12 venv knows no dependency groups.
+.venv/bin/pip:
+	@.ci/packages '$(PYTHON)' build
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/pip install --quiet 'pip>=25.1'
+	@touch $@
+
+.venv/setup.stamp: .venv/bin/pip pyproject.toml hatch_build.py pyrunc/__init__.py $(wildcard pyrunc/launcher/*)
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/dev.stamp: .venv/setup.stamp pyproject.toml
+	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+pyrunc/init/pyrunc-init: .venv/setup.stamp pyrunc/init/build.py $(C_FILES)
+	$(BIN)/python pyrunc/init/build.py
