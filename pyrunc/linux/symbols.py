@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Symbolic names of the numbers in system calls, for listings and errors; never loaded by a call that succeeds."""
+
+import posix
+
+from pyrunc.linux import uapi
+
+_ENUMERATIONS = {"PR": "PR_SET_ PR_CAP", "FSCONFIG": "FSCONFIG_", "IOCTL": "TIOC SIOC", "KEYCTL": "KEYCTL_", "AF": "AF_"}
+_OTHERS = {
+    "BPF": {5: "BPF_PROG_LOAD", 8: "BPF_PROG_ATTACH", 9: "BPF_PROG_DETACH"},
+    "SECCOMP": {1: "SECCOMP_SET_MODE_FILTER", 0: "SECCOMP_SET_MODE_STRICT", 2: "SECCOMP_GET_ACTION_AVAIL"},
+}
+_BITS = {
+    "SECCOMP_FLAG": {1: "TSYNC", 2: "LOG", 4: "SPEC_ALLOW", 8: "NEW_LISTENER", 32: "WAIT_KILLABLE_RECV"},
+    "O": {
+        bit: name
+        for bit, name in (
+            (posix.O_WRONLY, "O_WRONLY"),
+            (posix.O_RDWR, "O_RDWR"),
+            (posix.O_NONBLOCK, "O_NONBLOCK"),
+            (posix.O_NOCTTY, "O_NOCTTY"),
+            (posix.O_DIRECTORY, "O_DIRECTORY"),
+            (posix.O_NOFOLLOW, "O_NOFOLLOW"),
+            (posix.O_CREAT, "O_CREAT"),
+            (posix.O_EXCL, "O_EXCL"),
+            (uapi.O_PATH, "O_PATH"),
+            (uapi.O_CLOEXEC, "O_CLOEXEC"),
+        )
+    },
+}
+_FILE_TYPES = {
+    uapi.S_IFREG: "S_IFREG",
+    uapi.S_IFCHR: "S_IFCHR",
+    uapi.S_IFBLK: "S_IFBLK",
+    uapi.S_IFIFO: "S_IFIFO",
+    uapi.S_IFDIR: "S_IFDIR",
+}
+
+
+def symbolic(kind: str, value: int) -> str:
+    """`value` written for a parameter of `kind` (linux/syscalls.py)."""
+    if kind == "o":
+        return f"{value:#o}".replace("0o", "0")
+    if kind == "x":
+        return f"{value:#x}"
+    if kind == "DEV":
+        return f"{posix.major(value)}:{posix.minor(value)}"
+    if kind == "MODE":
+        return f"{_FILE_TYPES.get(value & uapi.S_IFMT, '0')}|{value & 0o7777:04o}"
+    if kind == "fd" and value == uapi.AT_FDCWD:
+        return "AT_FDCWD"
+    if kind in _ENUMERATIONS or kind in _OTHERS:
+        return _enumeration(kind).get(value, str(value))
+    if kind in _BITS or kind.isupper():
+        return _bits(kind, value)
+    return str(value)
+
+
+def _enumeration(kind: str) -> dict[int, str]:
+    if kind in _OTHERS:
+        return _OTHERS[kind]
+    prefixes = tuple(_ENUMERATIONS[kind].split())
+    return {value: name for name, value in vars(uapi).items() if name.startswith(prefixes)}
+
+
+def _bits(kind: str, value: int) -> str:
+    table = _BITS.get(kind) or {v: n for n, v in vars(uapi).items() if n.startswith(kind + "_") and isinstance(v, int)}
+    names, rest = [], value
+    for bit, name in sorted(table.items(), reverse=True):
+        if bit and rest & bit == bit:
+            names.append(name)
+            rest &= ~bit
+    if rest or not names:
+        names.append(f"{rest:#x}" if rest else "0")
+    return "|".join(names)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The instruction set of the helper, and its wire format; pyrunc/init/ops.h is written from this module.
+
+    header | initial registers, s64 each | instructions, 72 bytes each | relocations, u32 each | blob
+
+An operand is an immediate, an offset into the blob (the helper adds the blob's address), or a register. A relocation is
+the blob offset of a u64 that holds a blob offset: arrays of pointers (argv) and pointers in structs. Numbers are in the
+machine's byte order, which is little-endian on both machines. `python -m pyrunc.plan.ops` prints ops.h.
+
+Reports of the helper, one write(2) each: u8 kind, u8 0, u16 length of the detail, u32 instruction, s64 value, detail.
+"""
+
+FORMAT_MAGIC = 0x49525950
+FORMAT_VERSION = 1
+PROGRAM_MAX = 4 << 20
+REGISTERS_MAX = 2048
+DETAIL_MAX = 1024
+NO_REGISTER = 0xFFFF
+
+HEADER = "<IHHIIIiiI"
+INSTRUCTION = "<BBBxHH6B6B4x6q"
+INSTRUCTION_SIZE = 72
+REPORT = "<BBHIq"
+REPORT_SIZE = 16
+
+IMMEDIATE, BLOB, REGISTER = 0, 1, 2
+
+SYSCALL = 1
+STORE = 2
+MKPATH = 3
+CHECK = 4
+CLONE = 5
+SYNC = 6
+HOOK = 7
+EXEC = 8
+CHANNEL = 9
+JUMP = 10
+
+INSTRUCTIONS = (
+    ("SYSCALL", SYSCALL, "nr; 6 operands; result register; accepted errnos"),
+    ("STORE", STORE, "0: address, 1: bytes (4 or 8), 2: value; a register into a struct of the blob"),
+    ("MKPATH", MKPATH, "0: root fd, 1: path, 2: kind, 3: mode, 4: fd to be like; result: O_PATH fd"),
+    ("CHECK", CHECK, "0: fd, 1: CHECK_NODE or CHECK_FS, 2: file type or magic, 3: device number"),
+    ("CLONE", CLONE, "0: struct clone_args, 1: its size; the child goes on, the parent reports the pid and leaves"),
+    ("SYNC", SYNC, "0: point; reports it and waits for one zero byte; anything else ends the helper"),
+    ("HOOK", HOOK, "0: path, 1: argv, 2: envp, 3: fd for stdin, 4: milliseconds or 0"),
+    ("EXEC", EXEC, "0: array of paths to try, 1: argv, 2: envp"),
+    ("CHANNEL", CHANNEL, "0: fd for reports, 1: fd for answers; from here on"),
+    ("JUMP", JUMP, "goes on skip_ok instructions further"),
+)
+
+KIND_DIRECTORY, KIND_FILE, KIND_LIKE = 0, 1, 2
+CHECK_NODE, CHECK_FS = 0, 1
+
+REPORT_PID = 1
+REPORT_SYNC = 2
+REPORT_ERROR = 3
+REPORT_HOOK = 4
+
+HOOK_TIMED_OUT = -1
+"""Value of REPORT_HOOK for a hook that was killed at its deadline; -1000 - errno for one that could not be executed; else a wait status."""
+HOOK_NOT_EXECUTED = -1000
+
+_CONSTANTS = (
+    "FORMAT_MAGIC FORMAT_VERSION PROGRAM_MAX REGISTERS_MAX DETAIL_MAX NO_REGISTER IMMEDIATE BLOB REGISTER"
+    " KIND_DIRECTORY KIND_FILE KIND_LIKE CHECK_NODE CHECK_FS REPORT_PID REPORT_SYNC REPORT_ERROR REPORT_HOOK"
+    " HOOK_TIMED_OUT HOOK_NOT_EXECUTED"
+)
+
+
+def header() -> str:
+    """The text of pyrunc/init/ops.h."""
+    lines = [
+        "/* SPDX-License-Identifier: Apache-2.0 */",
+        "/* Written by `python -m pyrunc.plan.ops`; do not edit. */",
+        "#ifndef PYRUNC_OPS_H",
+        "#define PYRUNC_OPS_H",
+        "",
+    ]
+    lines += [f"#define {name} ({globals()[name]})" for name in _CONSTANTS.split()]
+    lines += ["", "enum op_code {"]
+    for name, code, text in INSTRUCTIONS:
+        lines += [f"\t/* {text} */", f"\tOP_{name} = {code},"]
+    lines += ["};", "", "#endif", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(header())

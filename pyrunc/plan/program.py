@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program of syscalls as a value: built by the concerns, listed by `pyrunc plan`, run by pyrunc-init.
+
+    op = program.call("fsopen", "tmpfs", FSOPEN_CLOEXEC, origin="/mounts/2", to="tmpfs")
+    program.call("fsconfig", op, FSCONFIG_CMD_CREATE, None, None, 0, origin="/mounts/2")
+
+Each instruction keeps its origin, the JSON pointer of the field that asked for it ("" for what every container needs),
+so that a failure (instruction, errno) becomes an error that names the field.
+"""
+
+from _struct import Struct as Layout
+from _struct import calcsize, pack
+
+from pyrunc.linux.syscalls import MACHINES, SYSCALLS
+from pyrunc.plan import ops
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Operand = "int | str | bytes | None | Op | Array | Struct"
+
+_INSTRUCTION = Layout(ops.INSTRUCTION)
+_ZERO6 = (0, 0, 0, 0, 0, 0)
+
+
+class Op:
+    """One instruction; as an operand it stands for the register of its result (a descriptor, or -errno when accepted)."""
+
+    __slots__ = ("accept", "code", "index", "name", "operands", "origin", "register", "skip_err", "skip_ok", "to")
+
+    def __init__(
+        self, index: int, code: int, name: str, operands: "tuple[Operand, ...]", origin: str, to: "str | None"
+    ) -> None:
+        self.index = index
+        self.code = code
+        self.name = name
+        self.operands = operands
+        self.origin = origin
+        self.to = to
+        self.register = ops.NO_REGISTER
+        self.accept: tuple[int, ...] = ()
+        self.skip_ok = 0
+        self.skip_err = 0
+
+
+class Array:
+    """An operand that is an array of pointers to strings, with a null at its end: argv, envp."""
+
+    __slots__ = ("texts",)
+
+    def __init__(self, texts: "Sequence[str]") -> None:
+        self.texts = texts
+
+
+class Struct:
+    """An operand that points to a struct: `layout` as for the struct module, native order, padding written out.
+
+    A value may be an Op (its register is stored there, field of 4 or 8 bytes), or str or bytes (a pointer to them,
+    field Q; in a field of "s" the bytes themselves). `text` is how a listing writes it.
+    """
+
+    __slots__ = ("layout", "text", "values")
+
+    def __init__(self, layout: str, *values: "int | str | bytes | Op", text: str = "") -> None:
+        self.layout = layout
+        self.values = values
+        self.text = text
+
+
+class Program:
+    """An ordered list of instructions for one machine ("x86_64" or "aarch64")."""
+
+    __slots__ = ("_registers", "inputs", "machine", "ops")
+
+    def __init__(self, machine: str = "x86_64") -> None:
+        self.machine = MACHINES.index(machine)
+        self.ops: list[Op] = []
+        self.inputs: dict[str, Op] = {}
+        self._registers = 0
+
+    def _add(self, code: int, name: str, operands: "tuple[Operand, ...]", origin: str, to: "str | None") -> Op:
+        op = Op(len(self.ops), code, name, operands, origin, to)
+        if to is not None:
+            op.register = self._registers
+            self._registers += 1
+        self.ops.append(op)
+        return op
+
+    def input(self, name: str) -> Op:
+        """A register that the runtime fills before the program starts: a descriptor or a number."""
+        op = self.inputs.get(name)
+        if op is None:
+            op = self.inputs[name] = Op(-1, 0, "input", (), "", name)
+            op.register = self._registers
+            self._registers += 1
+        return op
+
+    def call(
+        self, name: str, *operands: "Operand", origin: str = "", to: "str | None" = None, accept: tuple[int, ...] = ()
+    ) -> Op:
+        """Add a system call; `accept` has at most six errnos that do not fail the program."""
+        for operand in operands:
+            if type(operand) is Struct:
+                self._store_registers(operand, origin)
+        op = self._add(ops.SYSCALL, name, operands, origin, to)
+        op.accept = accept
+        return op
+
+    def _store_registers(self, struct: Struct, origin: str) -> None:
+        offset = 0
+        for field, value in zip(_fields(struct.layout), struct.values, strict=True):
+            size = calcsize("=" + field)
+            if type(value) is Op:
+                self._add(ops.STORE, "store", (_Within(struct, offset), size, value), origin, None)
+            offset += size
+
+    def here_on_error(self, op: Op) -> None:
+        """When `op` ends with an errno that it accepts, go on with the next instruction to be added."""
+        op.skip_err = len(self.ops) - op.index - 1
+
+    def here_on_success(self, op: Op) -> None:
+        """When `op` succeeds, or is a jump, go on with the next instruction to be added."""
+        op.skip_ok = len(self.ops) - op.index - 1
+
+    def jump(self) -> Op:
+        """Add a jump; its target is given by here_on_success."""
+        return self._add(ops.JUMP, "jump", (), "", None)
+
+    def mkpath(
+        self, root: Op, path: str, kind: "int | Op", mode: int = 0o755, *, origin: str = "", to: str = "target"
+    ) -> Op:
+        """Open `path` beneath the descriptor `root` with O_PATH, made with its parents where it is missing.
+
+        `kind` is ops.KIND_DIRECTORY, ops.KIND_FILE, or an Op: a directory if that descriptor is one, else a file.
+        Symlinks are followed within the root (openat2, RESOLVE_IN_ROOT; CVE-2021-30465, CVE-2024-45310).
+        """
+        like = kind if type(kind) is Op else 0
+        what = ops.KIND_LIKE if type(kind) is Op else kind
+        return self._add(ops.MKPATH, "mkpath", (root, path, what, mode, like), origin, to)
+
+    def check(self, fd: Op, kind: int, rdev: int, *, origin: str = "") -> Op:
+        """Fail with ENODEV unless `fd` is of the file type `kind` (S_IF…) with the device number `rdev`."""
+        return self._add(ops.CHECK, "check", (fd, ops.CHECK_NODE, kind, rdev), origin, None)
+
+    def check_fs(self, fd: Op, magic: int, *, origin: str = "") -> Op:
+        """Fail with ENODEV unless `fd` is on a filesystem with the superblock magic (statfs(2))."""
+        return self._add(ops.CHECK, "check", (fd, ops.CHECK_FS, magic), origin, None)
+
+    def clone(self, args: Struct, *, origin: str = "") -> Op:
+        """Go on in a child process (clone3); the parent reports the child's pid and leaves."""
+        self._store_registers(args, origin)
+        return self._add(ops.CLONE, "clone3", (args, calcsize("=" + args.layout)), origin, None)
+
+    def sync(self, point: int, name: str) -> Op:
+        """Tell the runtime that `point` is reached, and wait for its word."""
+        return self._add(ops.SYNC, name, (point,), "", None)
+
+    def hook(
+        self, path: str, argv: "Sequence[str]", envp: "Sequence[str]", stdin: Op, milliseconds: int, *, origin: str
+    ) -> Op:
+        """Run a hook where the program now is, and wait for it; `milliseconds` 0 is without end."""
+        return self._add(ops.HOOK, "hook", (path, Array(argv), Array(envp), stdin, milliseconds), origin, None)
+
+    def exec(self, candidates: "Sequence[str]", argv: "Sequence[str]", envp: "Sequence[str]", *, origin: str) -> Op:
+        """Become the first of the candidates that can be executed, as execvp(3) tries them."""
+        return self._add(ops.EXEC, "execve", (Array(candidates), Array(argv), Array(envp)), origin, None)
+
+    def channel(self, reports: Op, answers: Op) -> Op:
+        """From here on report to, and take answers from, other descriptors."""
+        return self._add(ops.CHANNEL, "channel", (reports, answers), "", None)
+
+    def listing(self) -> list[str]:
+        """One line for each instruction: the call as written, and its origin."""
+        from pyrunc.plan.listing import lines
+
+        return lines(self)
+
+    def describe(self, index: int) -> str:
+        """The call of one instruction as written, with symbolic flags."""
+        from pyrunc.plan.listing import call
+
+        return call(self, self.ops[index])
+
+    def encode(self, inputs: "Mapping[str, int]", reports: int, answers: int) -> bytes:
+        """The program on the wire (plan/ops.py), its input registers filled, with the descriptors of the protocol."""
+        blob = _Blob()
+        code = []
+        table, machine = SYSCALLS, self.machine
+        for op in self.ops:
+            kinds, values = [0] * 6, [0] * 6
+            for place, operand in enumerate(op.operands):
+                if type(operand) is int:
+                    values[place] = operand
+                elif operand is not None:
+                    kinds[place], values[place] = blob.operand(operand)
+            accept = op.accept + _ZERO6[len(op.accept) :]
+            number = table[op.name][machine] if op.code == ops.SYSCALL else 0
+            code.append(
+                _INSTRUCTION.pack(op.code, op.skip_ok, op.skip_err, number, op.register, *kinds, *accept, *values)
+            )
+        registers = [-1] * self._registers
+        for name, op in self.inputs.items():
+            registers[op.register] = inputs[name]
+        return blob.finish(code, registers, reports, answers)
+
+
+class _Within:
+    """An operand that is the address of a field of a struct."""
+
+    __slots__ = ("offset", "struct")
+
+    def __init__(self, struct: Struct, offset: int) -> None:
+        self.struct = struct
+        self.offset = offset
+
+
+class _Blob:
+    """The strings and structs of a program, each string once, and the pointers within them."""
+
+    __slots__ = ("data", "relocations", "strings", "structs")
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.relocations: list[int] = []
+        self.strings: dict[str | bytes, int] = {}
+        self.structs: dict[int, int] = {}
+
+    def operand(self, operand: object) -> tuple[int, int]:
+        if type(operand) is str or type(operand) is bytes:
+            return ops.BLOB, self.string(operand)
+        if type(operand) is Op:
+            return ops.REGISTER, operand.register
+        if type(operand) is Array:
+            return ops.BLOB, self.array([self.string(text) for text in operand.texts])
+        if type(operand) is _Within:
+            return ops.BLOB, self.struct(operand.struct) + operand.offset
+        if type(operand) is Struct:
+            return ops.BLOB, self.struct(operand)
+        raise TypeError(operand)
+
+    def string(self, text: "str | bytes") -> int:
+        offset = self.strings.get(text)
+        if offset is None:
+            raw = text.encode() + b"\0" if type(text) is str else text
+            offset = self.strings[text] = self.place(raw)
+        return offset
+
+    def array(self, offsets: list[int]) -> int:
+        start = self.place(pack(f"={len(offsets) + 1}Q", *offsets, 0))
+        self.relocations += range(start, start + 8 * len(offsets), 8)
+        return start
+
+    def struct(self, struct: Struct) -> int:
+        start = self.structs.get(id(struct))
+        if start is not None:
+            return start
+        values: list[int | bytes] = []
+        pointers, offset = [], 0
+        for field, value in zip(_fields(struct.layout), struct.values, strict=True):
+            if type(value) is int or field[-1] == "s":
+                values.append(value)  # type: ignore[arg-type]
+            elif type(value) is Op:
+                values.append(0)
+            else:
+                values.append(self.string(value))  # type: ignore[arg-type]
+                pointers.append(offset)
+            offset += calcsize("=" + field)
+        start = self.structs[id(struct)] = self.place(pack("=" + struct.layout, *values))
+        self.relocations += [start + pointer for pointer in pointers]
+        return start
+
+    def place(self, raw: bytes) -> int:
+        """Add bytes at a multiple of 8, as a pointer or a struct needs."""
+        start = len(self.data)
+        self.data += raw
+        self.data += bytes(-len(self.data) % 8)
+        return start
+
+    def finish(self, code: list[bytes], registers: list[int], reports: int, answers: int) -> bytes:
+        self.place(b"\0")
+        relocations = self.relocations + [0] * (len(self.relocations) % 2)
+        head = pack(
+            ops.HEADER,
+            ops.FORMAT_MAGIC,
+            ops.FORMAT_VERSION,
+            len(registers),
+            len(code),
+            len(self.relocations),
+            len(self.data),
+            reports,
+            answers,
+            0,
+        )
+        body = pack(f"={len(registers)}q", *registers) + b"".join(code) + pack(f"={len(relocations)}I", *relocations)
+        return head + body + bytes(self.data)
+
+
+def _fields(layout: str) -> list[str]:
+    """The fields of a struct layout, one each: "3Q2I" is Q Q Q I I; "16s" and "4x" are one."""
+    fields, count = [], ""
+    for char in layout:
+        if char.isdigit():
+            count += char
+        elif char in "sx":
+            if char == "s":
+                fields.append(count + char)
+            elif char == "x":
+                raise ValueError(layout)
+            count = ""
+        else:
+            fields += [char] * int(count or 1)
+            count = ""
+    return fields

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts pyrunc-init on a program, from a sealed copy of it in memory (CVE-2019-5736), with the descriptors it may have."""
+
+import posix
+from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
+
+from pyrunc.errors import HostError
+from pyrunc.process.protocol import Helper
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyrunc.plan.program import Program
+
+_BINARY = __file__.rpartition("/process/")[0] + "/init/pyrunc-init"
+_MFD_CLOEXEC, _MFD_ALLOW_SEALING, _MFD_EXEC = 1, 2, 0x10
+_F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
+_SEALS = 0x0F
+"""F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE."""
+_HIGH = 512
+"""Descriptors are first moved up here, so that none is overwritten while they are laid out for the helper."""
+_DEFAULT_SIGNALS = (*range(1, 9), *range(10, 19), *range(20, 32), *range(34, 65))
+"""All but SIGKILL, SIGSTOP and the two that the C library keeps: Python's ignored SIGPIPE would survive execve(2)."""
+
+
+def spawn(program: "Program", descriptors: "Mapping[str, int]", numbers: "Mapping[str, int]", preserve: int) -> Helper:
+    """Start the helper on `program`.
+
+    `descriptors` are the program's inputs that are open here, by name; each is closed in no place. `numbers` are the
+    other inputs. `preserve` descriptors from 3 on stay open in the container's process.
+    """
+    reports, reports_end = posix.pipe2(posix.O_CLOEXEC)
+    answers_end, answers = posix.pipe2(posix.O_CLOEXEC)
+    first = 3 + preserve
+    inputs = dict(numbers)
+    opened = [reports_end, answers_end]
+    try:
+        names = [name for name in descriptors if name in program.inputs]
+        for place, name in enumerate(names):
+            inputs[name] = first + 3 + place
+        raw = program.encode(
+            {name: inputs.get(name, -1) for name in program.inputs} | {"first free": first + 3 + len(names)},
+            first + 1,
+            first + 2,
+        )
+        code = _sealed("pyrunc-program", raw, 0)
+        opened.append(code)
+        binary = _helper_binary()
+        opened.append(binary)
+        moved = [fcntl(fd, F_DUPFD_CLOEXEC, max(_HIGH, first + 64)) for fd in (code, reports_end, answers_end)]
+        opened += moved
+        for name in names:
+            moved.append(fcntl(descriptors[name], F_DUPFD_CLOEXEC, max(_HIGH, first + 64)))
+            opened.append(moved[-1])
+        actions = [(posix.POSIX_SPAWN_DUP2, fd, first + place) for place, fd in enumerate(moved)]
+        pid = posix.posix_spawn(
+            f"/proc/self/fd/{binary}",
+            ("pyrunc-init", str(first)),
+            {},
+            file_actions=actions,
+            setsigmask=(),
+            setsigdef=_DEFAULT_SIGNALS,
+        )
+    except BaseException:
+        posix.close(reports)
+        posix.close(answers)
+        raise
+    finally:
+        for fd in opened:
+            posix.close(fd)
+    return Helper(pid, reports, answers)
+
+
+def _helper_binary() -> int:
+    try:
+        fd = posix.open(_BINARY, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(f"pyrunc-init is not beside the package, build it: {error.strerror}") from error
+    try:
+        raw = posix.read(fd, 1 << 20)
+    finally:
+        posix.close(fd)
+    return _sealed("pyrunc-init", raw, _MFD_EXEC)
+
+
+def _sealed(name: str, raw: bytes, flags: int) -> int:
+    """A descriptor of a memfd that holds `raw` and can never change."""
+    try:
+        fd = posix.memfd_create(name, _MFD_CLOEXEC | _MFD_ALLOW_SEALING | flags)
+    except OSError:
+        # MFD_EXEC is known since Linux 6.3; before it every memfd could be executed.
+        try:
+            fd = posix.memfd_create(name, _MFD_CLOEXEC | _MFD_ALLOW_SEALING)
+        except OSError as error:
+            raise HostError(f"memfd_create: {error.strerror}; the helper runs from nothing but sealed memory") from error
+    written = 0
+    while written < len(raw):
+        written += posix.write(fd, raw[written:])
+    fcntl(fd, _F_ADD_SEALS, _SEALS)
+    if fcntl(fd, _F_GET_SEALS) & _SEALS != _SEALS:
+        posix.close(fd)
+        raise HostError("a memfd cannot be sealed on this host")
+    return fd
+
+
+def check_preserved(preserve: int) -> None:
+    """Refuse --preserve-fds when one of the descriptors 3 to 2 + preserve is not open."""
+    for fd in range(3, 3 + preserve):
+        try:
+            fcntl(fd, F_GETFL)
+        except OSError as error:
+            raise HostError(f"--preserve-fds {preserve}: file descriptor {fd} is not open") from error
