@@ -75,5 +75,5 @@ clean:
 	$(BIN)/pip install --quiet --group dev
 	@touch $@
 
-pyrunc/init/pyrunc-init: .venv/setup.stamp pyrunc/init/build.py $(C_FILES)
+pyrunc/init/pyrunc-init: pyrunc/init/build.py $(C_FILES) | .venv/setup.stamp
 	$(BIN)/python pyrunc/init/build.py
