@@ -85,9 +85,14 @@ class Record:
         self.pid, self.start = pid, stat[1]
 
     def to_bytes(self) -> bytes:
-        """The text of state.json."""
+        """The text of state.json. StateError for a path that is not UTF-8: JSON, and so `state`, could not name it."""
         from pyrunc.config.dump import dump
 
+        for path in (self.bundle, self.rootfs):
+            try:
+                path.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise StateError(f"{path}: the path is not UTF-8") from error
         return dump(
             {
                 "format": FORMAT,
@@ -116,13 +121,16 @@ def from_bytes(data: bytes, path: str = "state.json") -> Record:
     from pyrunc.config.load import parse
 
     try:
-        section = Section(parse(data))
+        section = Section(parse(data, "state.json"))
         section.integer("format", FORMAT, FORMAT)
         texts = {name: section.text(name) for name in _TEXTS}
         hooks = section.texts("hooks")
         cgroup = section.require("cgroup").data
         pid = section.integer("pid", 0, _MOST_PIDS)
-        record = Record(
+        # The pid is given to pidfd_open: 1 is the host's init. An empty boot would be taken for this one.
+        if pid == 1 or not texts["boot"] or not texts["bundle"].startswith("/"):
+            raise section.refuse("pid", f"{pid}, or boot or bundle beside it, is out of range")
+        return Record(
             oci_version=texts.pop("ociVersion"),
             owner=section.integer("owner", 0, 2**32 - 2),
             pid=pid,
@@ -135,10 +143,6 @@ def from_bytes(data: bytes, path: str = "state.json") -> Record:
         )
     except PyruncError as error:
         raise StateError(f"{path} is not a record of this version of pyrunc: {error}") from error
-    # The pid is given to kill and pidfd_open: 1 is the host's init, and every number below it means many processes.
-    if pid == 1 or not record.boot or not record.bundle.startswith("/"):
-        raise StateError(f"{path} is not a record of this version of pyrunc: pid, boot or bundle is wrong")
-    return record
 
 
 def process_stat(pid: int) -> "tuple[str, int] | None":

@@ -34,7 +34,7 @@ _PAUSE = 0.001  # seconds between two tries of a lock with a deadline; doubled u
 
 
 class Entry:
-    """The directory of one container. path is for messages; fd, its descriptor; locked, whether this call holds its lock."""
+    """The directory of one container. path is for messages; fd is its descriptor; locked: this call has its lock."""
 
     __slots__ = ("_lock", "_root", "fd", "id", "path")
 
@@ -50,7 +50,7 @@ class Entry:
         return self._lock >= 0
 
     def lock(self, timeout: "float | None" = None) -> None:
-        """Wait for the lock, at most `timeout` seconds. StateError when time is up, NotFoundError when it is removed."""
+        """Wait for the lock, at most `timeout` seconds. StateError when time is up, NotFoundError when it is gone."""
         if self.locked:
             return
         fd = self._open(LOCK, posix.O_RDWR | posix.O_CREAT)
