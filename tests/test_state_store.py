@@ -144,8 +144,9 @@ def test_a_directory_of_another_user_is_refused(root: str, entry: store.Entry) -
 
 @pytest.mark.parametrize("root", ["/", "//", "", "relative/run"])
 def test_a_root_that_is_no_place_is_refused(root: str) -> None:
-    with pytest.raises(StateError, match="cannot be the root"):
-        store.open_entry(root, "box")
+    for function in (store.claim, store.open_entry):
+        with pytest.raises(StateError, match="cannot be the root"):
+            function(root, "box")
 
 
 def test_a_symlink_is_no_container(root: str, entry: store.Entry, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import posix
 import time
 
 from pyrunc.errors import ExistsError, NotFoundError, StateError
+from pyrunc.linux.errnos import name as errno_name
 from pyrunc.state.ids import is_valid, validate_id
 
 STATE = "state.json"
@@ -122,7 +123,7 @@ class Entry:
         fd = self._open(name, posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND)
         try:
             if posix.write(fd, data) != len(data):
-                raise StateError(f"{self.path}/{name}: no space left on device")
+                raise StateError(f"{self.path}/{name}: ENOSPC")
         except OSError as error:
             raise self._failed(name, error) from error
         finally:
@@ -180,12 +181,13 @@ class Entry:
             raise self._failed(name, error) from error
 
     def _failed(self, name: str, error: OSError) -> StateError:
-        return StateError(f"{self.path}/{name}: {reason(error)}")
+        return StateError(f"{self.path}/{name}: {errno_name(error.errno)}")
 
 
 def claim(root: str, container_id: str) -> Entry:
     """Make the directory of a new container and take its lock. ExistsError when there is one, whole or half-made."""
     validate_id(container_id)
+    _check_root(root)
     _make_root(root)
     root_fd = _open_root(root)
     try:
@@ -195,7 +197,7 @@ def claim(root: str, container_id: str) -> Entry:
         raise ExistsError(f"container with given ID already exists: {container_id}") from error
     except OSError as error:
         posix.close(root_fd)
-        raise StateError(f"{root}/{container_id}: {reason(error)}") from error
+        raise StateError(f"{root}/{container_id}: {errno_name(error.errno)}") from error
     entry = _enter(root, root_fd, container_id)
     entry.lock()
     return entry
@@ -232,18 +234,18 @@ def _enter(root: str, root_fd: int, container_id: str) -> Entry:
         if isinstance(error, FileNotFoundError):
             raise _missing(container_id) from error
         if isinstance(error, OSError):
-            raise StateError(f"{path}: {reason(error)}") from error
+            raise StateError(f"{path}: {errno_name(error.errno)}") from error
         raise
     return Entry(root_fd, fd, path, container_id)
 
 
-def reason(error: OSError) -> str:
-    """The words of its errno, small: an engine reads some of them, written so, as a fault of the user's command."""
-    return posix.strerror(error.errno or 0).lower()
-
-
 def _missing(container_id: str) -> NotFoundError:
     return NotFoundError(f"container does not exist: {container_id}")
+
+
+def _check_root(root: str) -> None:
+    if not root.startswith("/") or not root.strip("/"):
+        raise StateError(f'"{root}" cannot be the root of the state: it must be absolute, and not /')
 
 
 def _make_root(root: str) -> None:
@@ -253,24 +255,20 @@ def _make_root(root: str) -> None:
     except FileExistsError:
         return
     except FileNotFoundError:
-        parent = root.rstrip("/").rpartition("/")[0]
-        if not parent:
-            raise
-        _make_root(parent)
+        _make_root(root.rstrip("/").rpartition("/")[0])
         _make_root(root)
     except OSError as error:
-        raise StateError(f"{root}: {reason(error)}") from error
+        raise StateError(f"{root}: {errno_name(error.errno)}") from error
 
 
 def _open_root(root: str, container_id: str = "") -> int:
-    if not root.startswith("/") or not root.strip("/"):
-        raise StateError(f'"{root}" cannot be the root of the state: it must be absolute, and not /')
+    _check_root(root)
     try:
         fd = posix.open(root, _DIRECTORY)
     except FileNotFoundError as error:
         raise _missing(container_id) from error
     except OSError as error:
-        raise StateError(f"{root}: {reason(error)}") from error
+        raise StateError(f"{root}: {errno_name(error.errno)}") from error
     try:
         _check_owner(fd, root)
     except StateError:

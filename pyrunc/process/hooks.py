@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hooks in the runtime's namespaces: prestart, createRuntime, poststart, poststop (config.md#posix-platform-hooks).
+
+runtime ── state as JSON ──▶ 0 ┐
+        ◀── the last 4 KiB ── 1,2 hook, leader of its own process group
+"""
+
+import posix
+import select
+import time
+
+from pyrunc.errors import ConfigError, HookError
+from pyrunc.linux.errnos import name as errno_name
+from pyrunc.process.signals import DEFAULT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.config.fields import Section
+
+_TAIL = 4096  # bytes of a failed hook's output in the error
+_CHUNK = 65536  # what a pipe holds
+_SIGKILL = 9
+
+
+def run_hooks(hooks: "list[Section]", state: bytes, kind: str, cwd: str = "") -> None:
+    """Run the hooks of one kind in their order, each with `state` on its stdin; HookError for the first that fails.
+
+    `cwd` is the bundle: runc and crun run hooks in it. A hook has ended when its process has, whoever holds its output.
+    """
+    for index, hook in enumerate(hooks):
+        try:
+            _run(hook, state, cwd)
+        except HookError as error:
+            raise HookError(f"error running {kind} hook #{index}: {error.cause}", hook.pointer) from error
+
+
+def run_poststop(hooks: "list[Section]", state: bytes, cwd: str = "") -> list[str]:
+    """Run all poststop hooks; each failure becomes a warning, and the next runs (runtime.md#lifecycle, SPEC-342)."""
+    warnings = []
+    for index, hook in enumerate(hooks):
+        try:
+            _run(hook, state, cwd)
+        except (HookError, ConfigError) as error:
+            warnings.append(f"{hook.pointer}: error running poststop hook #{index}: {error.cause}")
+    return warnings
+
+
+def check_hook(hook: "Section") -> "tuple[str, list[str], dict[str, str], int]":
+    """(path, argv, environment, timeout in seconds or 0) of a hook; ConfigError for a field that is wrong."""
+    path = hook.text("path")
+    if not path.startswith("/"):
+        raise hook.refuse("path", f"must be absolute: {path}")
+    environment = {}
+    for index, text in enumerate(hook.texts("env")):
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise ConfigError(f"must be NAME=VALUE: {text}", f"{hook.at('env')}/{index}")
+        environment[name] = value
+    return path, hook.texts("args") or [path], environment, hook.integer("timeout", 1, 2**31 - 1, None) or 0
+
+
+def _run(hook: "Section", state: bytes, cwd: str) -> None:
+    path, argv, environment, timeout = check_hook(hook)
+    start = time.monotonic()
+    reader, stdin = posix.pipe2(posix.O_CLOEXEC)
+    output, writer = posix.pipe2(posix.O_CLOEXEC)
+    try:
+        pid = _start(path, argv, environment, cwd, (reader, writer, writer))
+    except BaseException:
+        posix.close(stdin)
+        posix.close(output)
+        raise
+    finally:
+        posix.close(reader)
+        posix.close(writer)
+    conversation = _Conversation(pid, stdin, output, state)
+    try:
+        finished = conversation.hold(start + timeout if timeout else 0.0)
+    except BaseException:
+        posix.killpg(pid, _SIGKILL)
+        posix.waitpid(pid, 0)
+        raise
+    else:
+        if not finished:
+            # Not reaped yet, so its number is still the number of its group.
+            posix.killpg(pid, _SIGKILL)
+        status = posix.waitpid(pid, 0)[1]
+    finally:
+        conversation.close()
+    if not finished:
+        raise HookError(f"{path}: timed out after {timeout} s{conversation.text()}")
+    if status:
+        code = posix.waitstatus_to_exitcode(status)
+        fate = f"exit status {code}" if code >= 0 else f"killed by signal {-code}"
+        raise HookError(f"{path}: {fate} after {time.monotonic() - start:.2f} s{conversation.text()}")
+
+
+def _start(path: str, argv: list[str], environment: dict[str, str], cwd: str, ends: tuple[int, int, int]) -> int:
+    """The pid of the hook: nothing open but `ends` as 0 to 2, signals as a shell gives them, a group of its own."""
+    actions: list[tuple[int, int, int] | tuple[int, int]] = [
+        (posix.POSIX_SPAWN_DUP2, fd, place) for place, fd in enumerate(ends)
+    ]
+    # Descriptors from our caller are open for execve; engines leak sockets and pipes (engines.md).
+    for text in posix.listdir("/proc/self/fd"):
+        fd = int(text)
+        if fd > 2 and _is_inheritable(fd):
+            actions.append((posix.POSIX_SPAWN_CLOSE, fd))
+    back = _enter(cwd)
+    try:
+        return posix.posix_spawn(
+            path,
+            argv,
+            environment,
+            file_actions=actions,
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=DEFAULT,
+        )
+    except OSError as error:
+        raise HookError(f"{path}: cannot be run: {errno_name(error.errno)}") from error
+    finally:
+        posix.fchdir(back)
+        posix.close(back)
+
+
+def _is_inheritable(fd: int) -> bool:
+    try:
+        return posix.get_inheritable(fd)
+    except OSError:
+        return False  # the descriptor of the listing itself
+
+
+def _enter(cwd: str) -> int:
+    """Change into `cwd`, or into / when it is gone, as at delete; a descriptor of where we were."""
+    back = posix.open(".", posix.O_PATH | posix.O_CLOEXEC)
+    if cwd:
+        try:
+            posix.chdir(cwd)
+        except OSError:
+            posix.chdir("/")
+    return back
+
+
+class _Conversation:
+    """What goes in and comes out while a hook runs; never blocks on one that does not read, or prints without end."""
+
+    __slots__ = ("_output", "_pidfd", "_rest", "_stdin", "_tail")
+
+    def __init__(self, pid: int, stdin: int, output: int, state: bytes) -> None:
+        self._pidfd = posix.pidfd_open(pid)
+        self._stdin = stdin
+        self._output = output
+        self._rest = memoryview(state)
+        self._tail = b""
+        posix.set_blocking(stdin, False)
+        posix.set_blocking(output, False)
+
+    def hold(self, end: float) -> bool:
+        """Whether the hook ended by itself before `end`, a monotonic time; 0.0 is never."""
+        self._write()
+        while True:
+            poll = select.poll()
+            poll.register(self._pidfd, select.POLLIN)
+            if self._output >= 0:
+                poll.register(self._output, select.POLLIN)
+            if self._stdin >= 0:
+                poll.register(self._stdin, select.POLLOUT)
+            ready = {fd for fd, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000 if end else None)}
+            if self._output in ready:
+                self._read()
+            if self._stdin in ready:
+                self._write()
+            if self._pidfd in ready:
+                self._read()  # what it printed last; a child of it may print on
+                return True
+            if end and time.monotonic() >= end:
+                return False
+
+    def text(self) -> str:
+        """`: ` and the end of what the hook printed; "" when it was silent."""
+        shown = self._tail.decode("utf-8", "backslashreplace").strip()
+        return f": {shown}" if shown else ""
+
+    def close(self) -> None:
+        for fd in (self._pidfd, self._stdin, self._output):
+            if fd >= 0:
+                posix.close(fd)
+
+    def _write(self) -> None:
+        try:
+            self._rest = self._rest[posix.write(self._stdin, self._rest) :] if self._rest else self._rest
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._rest = self._rest[:0]
+        if not self._rest:
+            posix.close(self._stdin)
+            self._stdin = -1
+
+    def _read(self) -> None:
+        if self._output < 0:
+            return
+        try:
+            data = posix.read(self._output, _CHUNK)
+        except BlockingIOError:
+            return
+        if data:
+            self._tail = (self._tail + data)[-_TAIL:]
+            return
+        posix.close(self._output)
+        self._output = -1
