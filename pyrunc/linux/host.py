@@ -7,13 +7,25 @@ import posix
 class Host:
     """What a plan may ask of the machine; every fact can be given, so that a golden plan needs no machine.
 
-    kernel: (major, minor). machine: as uname(2). uid: effective user id. own_ids: whether /proc/self/uid_map maps every
-    id (the initial user namespace). last_cap: highest capability number. stdio: for fds 0, 1, 2 (st_mode, st_rdev,
-    st_uid) or None when closed. cgroup_mode: "v1", "v2" or "hybrid". cgroups: rows (name, mount options, mount point,
-    container's path below it) of each hierarchy; name is "" for cgroup2.
+    kernel: (major, minor). machine: as uname(2). uid: effective user id. own_ids: whether /proc/self/uid_map maps other
+    than every id to itself, as it does in the initial user namespace. last_cap: highest capability number. bounding,
+    permitted: the capability sets of the caller, as bits. stdio: for fds 0, 1, 2 (st_mode, st_rdev, st_uid) or None
+    when closed. cgroup_mode: "v1", "v2" or "hybrid". cgroups: rows (name, mount options, mount point, container's path
+    below it) of each hierarchy; name is "" for cgroup2.
     """
 
-    __slots__ = ("cgroup_mode", "cgroups", "kernel", "last_cap", "machine", "own_ids", "stdio", "uid")
+    __slots__ = (
+        "bounding",
+        "cgroup_mode",
+        "cgroups",
+        "kernel",
+        "last_cap",
+        "machine",
+        "own_ids",
+        "permitted",
+        "stdio",
+        "uid",
+    )
 
     def __init__(
         self,
@@ -23,6 +35,8 @@ class Host:
         uid: int = 0,
         own_ids: bool = False,
         last_cap: int = 40,
+        bounding: int = (1 << 41) - 1,
+        permitted: int = (1 << 41) - 1,
         stdio: "tuple[tuple[int, int, int] | None, ...]" = (None, None, None),
         cgroup_mode: str = "v2",
         cgroups: "tuple[tuple[str, str, str, str], ...]" = (),
@@ -32,6 +46,8 @@ class Host:
         self.uid = uid
         self.own_ids = own_ids
         self.last_cap = last_cap
+        self.bounding = bounding
+        self.permitted = permitted
         self.stdio = stdio
         self.cgroup_mode = cgroup_mode
         self.cgroups = cgroups
@@ -48,18 +64,25 @@ def probe() -> Host:
     major, _, rest = name.release.partition(".")
     minor = rest.partition(".")[0]
     minor = minor[: len(minor) - len(minor.lstrip("0123456789"))] if not minor.isdigit() else minor
+    status = _read("/proc/self/status", 1 << 20)  # its line of groups can be long
     return Host(
         kernel=(int(major), int(minor or 0)),
         machine=name.machine,
         uid=posix.geteuid(),
         own_ids=not _maps_every_id(),
         last_cap=int(_read("/proc/sys/kernel/cap_last_cap") or 40),
+        bounding=_capabilities(status, b"\nCapBnd:\t"),
+        permitted=_capabilities(status, b"\nCapPrm:\t"),
         stdio=(_stat(0), _stat(1), _stat(2)),
     )
 
 
 def _maps_every_id() -> bool:
     return _read("/proc/self/uid_map").split() == [b"0", b"0", b"4294967295"]
+
+
+def _capabilities(status: bytes, field: bytes) -> int:
+    return int(status.partition(field)[2].partition(b"\n")[0], 16)
 
 
 def _stat(fd: int) -> "tuple[int, int, int] | None":
@@ -70,9 +93,9 @@ def _stat(fd: int) -> "tuple[int, int, int] | None":
     return facts.st_mode, facts.st_rdev, facts.st_uid
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, size: int = 4096) -> bytes:
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        return posix.read(fd, 4096)
+        return posix.read(fd, size)
     finally:
         posix.close(fd)
