@@ -153,7 +153,7 @@ def test_a_file_cut_or_changed_anywhere_is_a_miss(folder: Path) -> None:
 
 def test_the_file_of_another_profile_is_a_miss(folder: Path) -> None:
     """Its name is no proof: the whole profile stands in the file."""
-    other = {**PROFILE, "defaultAction": "SCMP_ACT_LOG"}
+    other = {**PROFILE, "defaultAction": "SCMP_ACT_ERRNO"}
     content = entry(folder).read_bytes()
     load(folder, other)
     for file in folder.iterdir():

@@ -4,7 +4,7 @@
 A file holds the whole profile that it was made of, and the libseccomp that made it; it is taken only if both are the
 same. Nothing is taken that another user could have written: a filter from here decides what a container may do.
 
-    magic | u32 length of key, of library, of filter | checksum | key | library | filter
+    magic | u32 length of key, of library, of filter | checksum of filter | key | library | filter
 """
 
 import posix
@@ -63,8 +63,7 @@ def load(section: Section, machine: str, directory: "str | None") -> bytes:
 
 def pack(key: bytes, library: bytes, bpf: bytes) -> bytes:
     """The content of a cache file."""
-    rest = key + library + bpf
-    return _HEADER.pack(_MAGIC, len(key), len(library), len(bpf), _sum(rest)) + rest
+    return _HEADER.pack(_MAGIC, len(key), len(library), len(bpf), _sum(bpf)) + key + library + bpf
 
 
 def identity(path: str) -> bytes:
@@ -119,7 +118,7 @@ def _unpack(content: bytes, key: bytes) -> "bytes | None":
         return None
     library = rest[key_size : key_size + library_size]
     path = library.split(b" ", 3)[-1].decode("utf-8", "surrogateescape")
-    if not bpf or not library or checksum != _sum(rest) or library != identity(path):
+    if not bpf or not library or checksum != _sum(bpf) or library != identity(path):
         return None
     return bpf
 
