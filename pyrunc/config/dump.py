@@ -7,7 +7,7 @@ _CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
 def dump(value: object, indent: int | None = None) -> str:
-    """`value` (None, bool, int, float, str, list, tuple, dict with string keys) as ASCII JSON without a final newline.
+    r"""`value` (None, bool, int, float, str, list, tuple, dict with string keys) as ASCII JSON, no final newline.
 
     Without `indent` the text is one line without blanks; with it, each member has its line. A string of bytes that are
     not UTF-8 (surrogateescape) stays reversible as \\udcXX. TypeError for any other type, NaN and infinity.

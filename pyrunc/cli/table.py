@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command and flag of pyrunc, one row each: the fast parser, Typer's help, completion and the tests read it.
+
+The names are runc's; what comes from crun or is pyrunc's own says so in its help.
+"""
+
+# What the value of a flag is.
+SWITCH = "switch"  # bool; `--flag` or, as Go's flag package has it, `--flag=false`
+TEXT = "text"  # str
+NUMBER = "number"  # int, decimal digits only
+TEXTS = "texts"  # list[str]; the flag may be repeated
+NUMBERS = "numbers"  # list[int]; the flag may be repeated
+
+CONTAINER = "container"
+
+
+class Flag:
+    """One option: `--name` (also `-name`), `-short`, and what it takes.
+
+    `default`: False for a switch and None for the rest if not given; a repeatable flag begins with [].
+    """
+
+    __slots__ = ("choices", "default", "help", "hidden", "kind", "metavar", "name", "short")
+
+    def __init__(
+        self,
+        name: str,
+        short: str = "",
+        kind: str = SWITCH,
+        *,
+        metavar: str = "",
+        default: object = ...,
+        choices: tuple[str, ...] = (),
+        help: str,
+        hidden: bool = False,
+    ) -> None:
+        self.name = name
+        self.short = short
+        self.kind = kind
+        self.metavar = metavar
+        self.default = default if default is not ... else False if kind is SWITCH else None
+        self.choices = choices
+        self.help = help
+        self.hidden = hidden
+
+
+class Command:
+    """One verb. `arguments` are the names of its positionals, of which the first `required` must be there.
+
+    `tail`: all words from the first positional on belong to it, and those after the named ones are the value `command`.
+    `module`: the module of pyrunc.commands whose `run` does it; "" for those that cli answers itself.
+    """
+
+    __slots__ = ("arguments", "flags", "help", "module", "name", "required", "tail")
+
+    def __init__(
+        self,
+        name: str,
+        flags: tuple[Flag, ...] = (),
+        arguments: tuple[str, ...] = (CONTAINER,),
+        *,
+        required: int | None = None,
+        tail: bool = False,
+        module: str | None = None,
+        help: str,
+    ) -> None:
+        self.name = name
+        self.flags = flags
+        self.arguments = arguments
+        self.required = len(arguments) if required is None else required
+        self.tail = tail
+        self.module = name if module is None else module
+        self.help = help
+
+
+GLOBAL = (
+    Flag("root", kind=TEXT, metavar="DIR", help="state directory [/run/pyrunc, rootless $XDG_RUNTIME_DIR/pyrunc]"),
+    Flag("log", kind=TEXT, metavar="FILE", help="append errors (and what --log-level adds) to FILE"),
+    Flag("log-format", kind=TEXT, default="text", choices=("text", "json"), help="format of the log"),
+    Flag("log-level", kind=TEXT, choices=("error", "warning", "info", "debug"), help="least severity that is logged"),
+    Flag("debug", help="the same as --log-level debug, and tracebacks of internal errors"),
+    Flag("systemd-cgroup", help="cgroups are made by systemd; cgroupsPath is slice:prefix:name"),
+    Flag(
+        "cgroup-manager",
+        kind=TEXT,
+        choices=("cgroupfs", "systemd", "disabled"),
+        help="who makes cgroups (as crun has it; overrides --systemd-cgroup)",
+    ),
+    Flag(
+        "rootless",
+        kind=TEXT,
+        default="auto",
+        choices=("true", "false", "auto"),
+        help="whether cgroups that may not be written are left alone",
+    ),
+    Flag("version", "v", help="print the version"),
+)
+
+BUNDLE = Flag("bundle", "b", TEXT, metavar="DIR", default=".", help="directory of config.json")
+CONFIG = Flag("config", "f", TEXT, metavar="FILE", help="read FILE in place of config.json (as crun has it)")
+PID_FILE = Flag("pid-file", kind=TEXT, metavar="FILE", help="write the process id to FILE")
+CONSOLE_SOCKET = Flag("console-socket", kind=TEXT, metavar="SOCKET", help="unix socket that gets the terminal's master")
+PIDFD_SOCKET = Flag("pidfd-socket", kind=TEXT, metavar="SOCKET", help="unix socket that gets the process's pidfd")
+PRESERVE_FDS = Flag(
+    "preserve-fds", kind=NUMBER, metavar="N", default=0, help="pass N more descriptors, from 3 + $LISTEN_FDS on"
+)
+DETACH = Flag("detach", "d", help="do not wait for the process to end")
+
+_CREATE = (
+    BUNDLE,
+    CONFIG,
+    CONSOLE_SOCKET,
+    PIDFD_SOCKET,
+    PID_FILE,
+    Flag("no-pivot", help="move the root mount in place of pivot_root(2), for a root file system on a ramdisk"),
+    Flag("no-new-keyring", help="keep the session keyring of the caller"),
+    PRESERVE_FDS,
+)
+
+_RUN = (
+    *_CREATE,
+    DETACH,
+    Flag("keep", help="do not delete the container when its process ends"),
+    Flag("no-subreaper", help="do not become the parent of the container's orphans"),
+)
+
+_EXEC = (
+    Flag("process", "p", TEXT, metavar="FILE", help="read the process from FILE (JSON, as `process` of config.json)"),
+    DETACH,
+    Flag("tty", "t", help="give the process a terminal"),
+    Flag("interactive", "i", help="has no effect: standard input is always passed", hidden=True),
+    Flag("cwd", kind=TEXT, metavar="DIR", help="working directory in the container"),
+    Flag("env", "e", TEXTS, metavar="NAME=VALUE", help="set an environment variable; repeatable"),
+    Flag("user", "u", TEXT, metavar="UID[:GID]", help="user, and group, as numbers"),
+    Flag("additional-gids", "g", NUMBERS, metavar="GID", help="add a group; repeatable"),
+    Flag("cap", "c", TEXTS, metavar="CAP", help="add a capability; repeatable"),
+    Flag("process-label", kind=TEXT, metavar="LABEL", help="SELinux label of the process"),
+    Flag("apparmor", kind=TEXT, metavar="PROFILE", help="AppArmor profile of the process"),
+    Flag("no-new-privs", help="set no_new_privs", default=None),
+    Flag("cgroup", kind=TEXTS, metavar="[CONTROLLER:]PATH", help="cgroup below the container's; repeatable on v1"),
+    Flag("ignore-paused", help="start the process in a paused container, too"),
+    PID_FILE,
+    CONSOLE_SOCKET,
+    PIDFD_SOCKET,
+    PRESERVE_FDS,
+)
+
+_ROWS = (
+    Command("create", _CREATE, help="create a container from a bundle"),
+    Command("start", help="run the process of a created container"),
+    Command("run", _RUN, help="create and start a container, and wait for its end"),
+    Command("state", help="print the state of a container as JSON"),
+    Command(
+        "kill",
+        (Flag("all", "a", help="send the signal to all processes; no error for a stopped container"),),
+        (CONTAINER, "signal"),
+        required=1,
+        help="send a signal to the process of a container",
+    ),
+    Command(
+        "delete",
+        (Flag("force", "f", help="kill the container first; no error when it does not exist"),),
+        help="remove what is left of a container",
+    ),
+    Command("exec", _EXEC, tail=True, help="run another process in a container"),
+    Command(
+        "list",
+        (
+            Flag("format", "f", TEXT, default="table", choices=("table", "json"), help="format of the output"),
+            Flag("quiet", "q", help="print the ids only"),
+        ),
+        (),
+        help="list the containers of --root",
+    ),
+    Command(
+        "spec",
+        (
+            BUNDLE,
+            Flag("rootless", help="a config.json for an ordinary user"),
+            Flag("file", "f", TEXT, metavar="FILE", default="config.json", help="file to write (as crun has it)"),
+        ),
+        (),
+        help="write a config.json to start from",
+    ),
+    Command(
+        "plan",
+        (BUNDLE, CONFIG, Flag("json", help="print JSON")),
+        (),
+        help="print the syscalls that create would make; touches nothing",
+    ),
+    Command("version", (), (), help="print the version"),
+    Command("help", (), ("topic",), required=0, module="", help="explain a command"),
+    Command("completion", (), ("shell",), module="", help="print the completion script for bash, zsh or fish"),
+)
+
+COMMANDS = {row.name: row for row in _ROWS}

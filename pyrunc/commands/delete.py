@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyrunc delete CONTAINER: remove what is left of a container."""
+
+from pyrunc.container.delete import delete
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyrunc.container.settings import Settings
+
+
+def run(settings: "Settings", values: "dict[str, Any]") -> int:
+    delete(settings, values["container"], force=values["force"])
+    return 0
