@@ -60,7 +60,8 @@ install:
 	ln -sfn ../lib/pyrunc/bin/pyrunc '$(PREFIX)/bin/pyrunc'
 
 uninstall:
-	rm -rf '$(PREFIX)/lib/pyrunc' '$(PREFIX)/bin/pyrunc'
+	rm -rf '$(PREFIX)/lib/pyrunc'
+	rm -f '$(PREFIX)/bin/pyrunc'
 
 clean:
 	rm -rf .venv .venv-* .demo build dist pyrunc/init/pyrunc-init .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,11 +14,13 @@ SPDX = "SPDX-License-Identifier: Apache-2.0"
 # From the top to the bottom; a module imports from rows below its own, and from its own package (for concerns: not even
 # that). Two packages of one row do not know each other.
 LAYERS = (
+    ("pyrunc.__main__",),
     ("pyrunc.cli",),
     ("pyrunc.commands",),
     ("pyrunc.container", "pyrunc.criu", "pyrunc.image"),
     ("pyrunc.plan.compile", "pyrunc.process", "pyrunc.cgroups", "pyrunc.state"),
     ("pyrunc.plan",),  # every module of it that another row does not name is a concern
+    ("pyrunc.plan.calls",),  # system calls as several concerns make them; decides nothing
     ("pyrunc.seccomp", "pyrunc.plan.program", "pyrunc.plan.ops", "pyrunc.plan.listing"),
     ("pyrunc.config",),
     ("pyrunc.linux",),
