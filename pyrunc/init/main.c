@@ -33,7 +33,8 @@ static int known(const struct instruction *op, u32 index, const struct header *h
 		return 0;
 	for (int i = 0; i < 6; i++) {
 		u64 value = (u64)op->operand[i];
-		if (op->kind[i] > REGISTER || (op->kind[i] == BLOB && value >= head->blob) ||
+		if (op->kind[i] > LOAD || (op->kind[i] == BLOB && value >= head->blob) ||
+		    (op->kind[i] == LOAD && value + 4 > head->blob) ||
 		    (op->kind[i] == REGISTER && value >= head->registers))
 			return 0;
 	}

@@ -12,11 +12,13 @@
 #define IMMEDIATE (0)
 #define BLOB (1)
 #define REGISTER (2)
+#define LOAD (3)
 #define KIND_DIRECTORY (0)
 #define KIND_FILE (1)
 #define KIND_LIKE (2)
 #define CHECK_NODE (0)
 #define CHECK_FS (1)
+#define CHECK_BYTE (2)
 #define REPORT_PID (1)
 #define REPORT_SYNC (2)
 #define REPORT_ERROR (3)
@@ -31,11 +33,11 @@ enum op_code {
 	OP_STORE = 2,
 	/* 0: root fd, 1: path, 2: kind, 3: mode, 4: fd to be like; result: O_PATH fd */
 	OP_MKPATH = 3,
-	/* 0: fd, 1: CHECK_NODE or CHECK_FS, 2: file type or magic, 3: device number */
+	/* 0: fd or address, 1: CHECK_NODE, CHECK_FS or CHECK_BYTE, 2: file type, magic or byte, 3: device number */
 	OP_CHECK = 4,
 	/* 0: struct clone_args, 1: its size; the child goes on, the parent reports the pid and leaves */
 	OP_CLONE = 5,
-	/* 0: point; reports it and waits for one zero byte; anything else ends the helper */
+	/* 0: point, 1 and 2: fds to look at; reports them and waits for one zero byte, anything else ends the helper */
 	OP_SYNC = 6,
 	/* 0: path, 1: argv, 2: envp, 3: fd for stdin, 4: milliseconds or 0 */
 	OP_HOOK = 7,
@@ -43,7 +45,7 @@ enum op_code {
 	OP_EXEC = 8,
 	/* 0: fd for reports, 1: fd for answers; from here on */
 	OP_CHANNEL = 9,
-	/* goes on skip_ok instructions further */
+	/* goes on skip_ok instructions further, or where operand 0 is an accepted errno skip_err */
 	OP_JUMP = 10,
 };
 

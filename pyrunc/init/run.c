@@ -48,6 +48,8 @@ static void read_context(u16 nr, s64 fd)
 static s64 check(const s64 *a)
 {
 	u64 found = 0;
+	if (a[1] == CHECK_BYTE)
+		return *(const u8 *)a[0] == a[2] ? 0 : -E_NODEV;
 	if (a[1] == CHECK_FS) {
 		s64 error = file_system(a[0], &found);
 		return error ? error : found == (u64)a[2] ? 0 : -E_NODEV;
@@ -112,7 +114,7 @@ static s64 perform(struct program *program, const struct instruction *op, u32 in
 	case OP_CLONE:
 		return clone_child(program, index, a);
 	case OP_SYNC:
-		synchronise(program, index, a[0]);
+		synchronise(program, index, a[0] | a[1] << 16 | a[2] << 32);
 		return 0;
 	case OP_HOOK:
 		return hook_run((const char *)a[0], (const s64 *)a[1], (const s64 *)a[2], a[3], a[4], &report);
@@ -123,7 +125,7 @@ static s64 perform(struct program *program, const struct instruction *op, u32 in
 		program->answers = (s32)a[1];
 		return 0;
 	case OP_JUMP:
-		return 0;
+		return a[0];
 	}
 	return -E_INVAL;
 }
@@ -136,15 +138,28 @@ static int accepted(const struct instruction *op, s64 result)
 	return 0;
 }
 
+static s64 operand(const struct program *program, const struct instruction *op, int k)
+{
+	s64 value = op->operand[k];
+	switch (op->kind[k]) {
+	case BLOB:
+		return value + (s64)program->blob;
+	case REGISTER:
+		return program->registers[value];
+	case LOAD:
+		return *(const u32 *)(program->blob + value);
+	default:
+		return value;
+	}
+}
+
 void program_run(struct program *program)
 {
 	for (u32 i = 0; i < program->count; i++) {
 		const struct instruction *op = &program->instructions[i];
 		s64 a[6];
 		for (int k = 0; k < 6; k++)
-			a[k] = op->kind[k] == REGISTER ? program->registers[op->operand[k]] :
-			       op->kind[k] == BLOB     ? op->operand[k] + (s64)program->blob :
-							 op->operand[k];
+			a[k] = operand(program, op, k);
 		s64 result = perform(program, op, i, a);
 		if (op->code == OP_HOOK && result)
 			fail(program, i, REPORT_HOOK, result);

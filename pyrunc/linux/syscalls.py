@@ -11,6 +11,7 @@ MACHINES = ("x86_64", "aarch64")
 SYSCALLS: dict[str, tuple[int, int, str]] = {
     "read": (0, 63, "fd buf d"),
     "write": (1, 64, "fd buf d"),
+    "fstat": (5, 80, "fd buf"),
     "close": (3, 57, "fd"),
     "ioctl": (16, 29, "fd IOCTL buf"),
     "dup3": (292, 24, "fd d O"),

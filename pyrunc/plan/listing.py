@@ -54,16 +54,20 @@ def call(program: "Program", op: "Op") -> str:
 
 
 def _operand(operand: object, kind: str) -> str:
-    from pyrunc.plan.program import Array, Op, Struct
+    from pyrunc.plan.program import Array, Load, Op, Struct, Within
 
     if operand is None:
         return "NULL"
     if isinstance(operand, Op):
         return f"<{operand.to}>" if operand.index < 0 else str(operand.to)
     if isinstance(operand, Array):
-        return "[" + ", ".join(_quoted(text) for text in operand.texts) + "]"
+        return "[" + ", ".join(_operand(text, "path") for text in operand.texts) + "]"
     if isinstance(operand, Struct):
         return "{" + (operand.text or ", ".join(_operand(value, "d") for value in operand.values)) + "}"
+    if isinstance(operand, Within):
+        return f"{{{operand.struct.text}}}+{operand.offset}"
+    if isinstance(operand, Load):
+        return f"{{{operand.struct.text}}}[{operand.offset}]"
     if isinstance(operand, bytes):
         return f"{len(operand)} bytes"
     if isinstance(operand, str):
@@ -71,7 +75,7 @@ def _operand(operand: object, kind: str) -> str:
     if kind == "KIND":
         return _PATH_KINDS[operand]  # type: ignore[index]
     if kind == "CHECK":
-        return ("node", "filesystem")[operand]  # type: ignore[index]
+        return ("node", "filesystem", "byte")[operand]  # type: ignore[index]
     return symbolic(kind, operand)  # type: ignore[arg-type]
 
 

@@ -3,7 +3,8 @@
 
     header | initial registers, s64 each | instructions, 72 bytes each | relocations, u32 each | blob
 
-An operand is an immediate, an offset into the blob (the helper adds the blob's address), or a register. A relocation is
+An operand is an immediate, an offset into the blob (the helper adds the blob's address), a register, or the four bytes
+at an offset of the blob. A relocation is
 the blob offset of a u64 that holds a blob offset: arrays of pointers (argv) and pointers in structs. Numbers are in the
 machine's byte order, which is little-endian on both machines. `python -m pyrunc.plan.ops` prints ops.h.
 
@@ -23,7 +24,7 @@ INSTRUCTION_SIZE = 72
 REPORT = "<BBHIq"
 REPORT_SIZE = 16
 
-IMMEDIATE, BLOB, REGISTER = 0, 1, 2
+IMMEDIATE, BLOB, REGISTER, LOAD = 0, 1, 2, 3
 
 SYSCALL = 1
 STORE = 2
@@ -40,17 +41,21 @@ INSTRUCTIONS = (
     ("SYSCALL", SYSCALL, "nr; 6 operands; result register; accepted errnos"),
     ("STORE", STORE, "0: address, 1: bytes (4 or 8), 2: value; a register into a struct of the blob"),
     ("MKPATH", MKPATH, "0: root fd, 1: path, 2: kind, 3: mode, 4: fd to be like; result: O_PATH fd"),
-    ("CHECK", CHECK, "0: fd, 1: CHECK_NODE or CHECK_FS, 2: file type or magic, 3: device number"),
+    ("CHECK", CHECK, "0: fd or address, 1: CHECK_NODE, CHECK_FS or CHECK_BYTE, 2: file type, magic or byte, 3: device number"),
     ("CLONE", CLONE, "0: struct clone_args, 1: its size; the child goes on, the parent reports the pid and leaves"),
-    ("SYNC", SYNC, "0: point; reports it and waits for one zero byte; anything else ends the helper"),
+    (
+        "SYNC",
+        SYNC,
+        "0: point, 1 and 2: fds to look at; reports them and waits for one zero byte, anything else ends the helper",
+    ),
     ("HOOK", HOOK, "0: path, 1: argv, 2: envp, 3: fd for stdin, 4: milliseconds or 0"),
     ("EXEC", EXEC, "0: array of paths to try, 1: argv, 2: envp"),
     ("CHANNEL", CHANNEL, "0: fd for reports, 1: fd for answers; from here on"),
-    ("JUMP", JUMP, "goes on skip_ok instructions further"),
+    ("JUMP", JUMP, "goes on skip_ok instructions further, or where operand 0 is an accepted errno skip_err"),
 )
 
 KIND_DIRECTORY, KIND_FILE, KIND_LIKE = 0, 1, 2
-CHECK_NODE, CHECK_FS = 0, 1
+CHECK_NODE, CHECK_FS, CHECK_BYTE = 0, 1, 2
 
 REPORT_PID = 1
 REPORT_SYNC = 2
@@ -62,8 +67,8 @@ HOOK_TIMED_OUT = -1
 HOOK_NOT_EXECUTED = -1000
 
 _CONSTANTS = (
-    "FORMAT_MAGIC FORMAT_VERSION PROGRAM_MAX REGISTERS_MAX DETAIL_MAX NO_REGISTER IMMEDIATE BLOB REGISTER"
-    " KIND_DIRECTORY KIND_FILE KIND_LIKE CHECK_NODE CHECK_FS REPORT_PID REPORT_SYNC REPORT_ERROR REPORT_HOOK"
+    "FORMAT_MAGIC FORMAT_VERSION PROGRAM_MAX REGISTERS_MAX DETAIL_MAX NO_REGISTER IMMEDIATE BLOB REGISTER LOAD"
+    " KIND_DIRECTORY KIND_FILE KIND_LIKE CHECK_NODE CHECK_FS CHECK_BYTE REPORT_PID REPORT_SYNC REPORT_ERROR REPORT_HOOK"
     " HOOK_TIMED_OUT HOOK_NOT_EXECUTED"
 )
 

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    Operand = "int | str | bytes | None | Op | Array | Struct"
+    Operand = "int | str | bytes | None | Op | Array | Struct | Within | Load"
 
 _INSTRUCTION = Layout(ops.INSTRUCTION)
 _ZERO6 = (0, 0, 0, 0, 0, 0)
@@ -45,27 +45,47 @@ class Op:
 
 
 class Array:
-    """An operand that is an array of pointers to strings, with a null at its end: argv, envp."""
+    """An operand that is an array of pointers to strings (or to structs that hold one), with a null at its end: argv, envp."""
 
     __slots__ = ("texts",)
 
-    def __init__(self, texts: "Sequence[str]") -> None:
+    def __init__(self, texts: "Sequence[str | Struct]") -> None:
         self.texts = texts
 
 
 class Struct:
     """An operand that points to a struct: `layout` as for the struct module, native order, padding written out.
 
-    A value may be an Op (its register is stored there, field of 4 or 8 bytes), or str or bytes (a pointer to them,
+    A value may be an Op (its register is stored there, field of 4 or 8 bytes), or str, bytes or a Struct (a pointer to it,
     field Q; in a field of "s" the bytes themselves). `text` is how a listing writes it.
     """
 
     __slots__ = ("layout", "text", "values")
 
-    def __init__(self, layout: str, *values: "int | str | bytes | Op", text: str = "") -> None:
+    def __init__(self, layout: str, *values: "int | str | bytes | Op | Struct", text: str = "") -> None:
         self.layout = layout
         self.values = values
         self.text = text
+
+
+class Within:
+    """An operand that is the address of a field of a struct: a place for the kernel to write to."""
+
+    __slots__ = ("offset", "struct")
+
+    def __init__(self, struct: Struct, offset: int) -> None:
+        self.struct = struct
+        self.offset = offset
+
+
+class Load:
+    """An operand whose value is read when the instruction runs: 4 bytes at `offset` in a struct that the kernel filled."""
+
+    __slots__ = ("offset", "struct")
+
+    def __init__(self, struct: Struct, offset: int) -> None:
+        self.struct = struct
+        self.offset = offset
 
 
 class Program:
@@ -112,7 +132,9 @@ class Program:
         for field, value in zip(_fields(struct.layout), struct.values, strict=True):
             size = calcsize("=" + field)
             if type(value) is Op:
-                self._add(ops.STORE, "store", (_Within(struct, offset), size, value), origin, None)
+                self._add(ops.STORE, "store", (Within(struct, offset), size, value), origin, None)
+            elif type(value) is Struct:
+                self._store_registers(value, origin)
             offset += size
 
     def here_on_error(self, op: Op) -> None:
@@ -123,9 +145,13 @@ class Program:
         """When `op` succeeds, or is a jump, go on with the next instruction to be added."""
         op.skip_ok = len(self.ops) - op.index - 1
 
-    def jump(self) -> Op:
-        """Add a jump; its target is given by here_on_success."""
-        return self._add(ops.JUMP, "jump", (), "", None)
+    def jump(self, condition: "Op | None" = None) -> Op:
+        """Add a jump; its target is given by here_on_success. With a condition: only if that call has succeeded."""
+        if condition is None:
+            return self._add(ops.JUMP, "jump", (), "", None)
+        op = self._add(ops.JUMP, "jump if", (condition,), "", None)
+        op.accept = condition.accept
+        return op
 
     def mkpath(
         self, root: Op, path: str, kind: "int | Op", mode: int = 0o755, *, origin: str = "", to: str = "target"
@@ -147,14 +173,18 @@ class Program:
         """Fail with ENODEV unless `fd` is on a filesystem with the superblock magic (statfs(2))."""
         return self._add(ops.CHECK, "check", (fd, ops.CHECK_FS, magic), origin, None)
 
+    def check_byte(self, struct: Struct, byte: int, *, origin: str = "") -> Op:
+        """Fail with ENODEV unless the first byte of a buffer that the kernel filled is `byte`."""
+        return self._add(ops.CHECK, "check", (struct, ops.CHECK_BYTE, byte), origin, None)
+
     def clone(self, args: Struct, *, origin: str = "") -> Op:
         """Go on in a child process (clone3); the parent reports the child's pid and leaves."""
         self._store_registers(args, origin)
         return self._add(ops.CLONE, "clone3", (args, calcsize("=" + args.layout)), origin, None)
 
-    def sync(self, point: int, name: str) -> Op:
-        """Tell the runtime that `point` is reached, and wait for its word."""
-        return self._add(ops.SYNC, name, (point,), "", None)
+    def sync(self, point: int, name: str, *descriptors: Op, origin: str = "") -> Op:
+        """Tell the runtime that `point` is reached, with up to two descriptors to look at, and wait for its word."""
+        return self._add(ops.SYNC, name, (point, *descriptors), origin, None)
 
     def hook(
         self, path: str, argv: "Sequence[str]", envp: "Sequence[str]", stdin: Op, milliseconds: int, *, origin: str
@@ -162,7 +192,9 @@ class Program:
         """Run a hook where the program now is, and wait for it; `milliseconds` 0 is without end."""
         return self._add(ops.HOOK, "hook", (path, Array(argv), Array(envp), stdin, milliseconds), origin, None)
 
-    def exec(self, candidates: "Sequence[str]", argv: "Sequence[str]", envp: "Sequence[str]", *, origin: str) -> Op:
+    def exec(
+        self, candidates: "Sequence[str]", argv: "Sequence[str]", envp: "Sequence[str | Struct]", *, origin: str
+    ) -> Op:
         """Become the first of the candidates that can be executed, as execvp(3) tries them."""
         return self._add(ops.EXEC, "execve", (Array(candidates), Array(argv), Array(envp)), origin, None)
 
@@ -205,16 +237,6 @@ class Program:
         return blob.finish(code, registers, reports, answers)
 
 
-class _Within:
-    """An operand that is the address of a field of a struct."""
-
-    __slots__ = ("offset", "struct")
-
-    def __init__(self, struct: Struct, offset: int) -> None:
-        self.struct = struct
-        self.offset = offset
-
-
 class _Blob:
     """The strings and structs of a program, each string once, and the pointers within them."""
 
@@ -232,11 +254,15 @@ class _Blob:
         if type(operand) is Op:
             return ops.REGISTER, operand.register
         if type(operand) is Array:
-            return ops.BLOB, self.array([self.string(text) for text in operand.texts])
-        if type(operand) is _Within:
+            return ops.BLOB, self.array(
+                [self.struct(text) if type(text) is Struct else self.string(text) for text in operand.texts]  # type: ignore[arg-type]
+            )
+        if type(operand) is Within:
             return ops.BLOB, self.struct(operand.struct) + operand.offset
         if type(operand) is Struct:
             return ops.BLOB, self.struct(operand)
+        if type(operand) is Load:
+            return ops.LOAD, self.struct(operand.struct) + operand.offset
         raise TypeError(operand)
 
     def string(self, text: "str | bytes") -> int:
@@ -263,7 +289,7 @@ class _Blob:
             elif type(value) is Op:
                 values.append(0)
             else:
-                values.append(self.string(value))  # type: ignore[arg-type]
+                values.append(self.struct(value) if type(value) is Struct else self.string(value))  # type: ignore[arg-type]
                 pointers.append(offset)
             offset += calcsize("=" + field)
         start = self.structs[id(struct)] = self.place(pack("=" + struct.layout, *values))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The terminal: config.md#process (terminal, consoleSize), /dev/console of config-linux.md#default-devices, pty(7).
+
+The pair is made from the container's own devpts, whose ptmx is opened and verified by descriptor; the slave comes from
+TIOCGPTPEER and never by its name (CVE-2025-52565). The master leaves by SCM_RIGHTS over the console socket.
+"""
+
+from posix import O_NOCTTY, O_RDWR, makedev
+
+from pyrunc.config.fields import Section
+from pyrunc.linux.uapi import (
+    AT_FDCWD,
+    DEVPTS_SUPER_MAGIC,
+    O_CLOEXEC,
+    S_IFCHR,
+    SCM_RIGHTS,
+    SOL_SOCKET,
+    TIOCGPTPEER,
+    TIOCSCTTY,
+    TIOCSPTLCK,
+    TIOCSWINSZ,
+)
+from pyrunc.plan import ops
+from pyrunc.plan.calls import move_mount, open_tree, openat2
+from pyrunc.plan.program import Op, Program, Struct
+
+_ORIGIN = "/process/terminal"
+
+
+def open_pty(process: Section, program: Program, root: "Op | None") -> Op:
+    """Make the pair, send the master to the input "console", lay the slave on stdin, stdout and stderr; its register.
+
+    `root` is the container's root while it is not yet the process's root; None when it is.
+    """
+    path = "dev/pts/ptmx"
+    if root is None:
+        master = program.call(
+            "openat", AT_FDCWD, "/" + path, O_RDWR | O_NOCTTY | O_CLOEXEC, 0, origin=_ORIGIN, to="master"
+        )
+    else:
+        master = openat2(program, root, path, O_RDWR | O_NOCTTY, origin=_ORIGIN, to="master")
+    program.check_fs(master, DEVPTS_SUPER_MAGIC, origin=_ORIGIN)
+    program.check(master, S_IFCHR, makedev(5, 2), origin=_ORIGIN)
+    program.call("ioctl", master, TIOCSPTLCK, Struct("I", 0, text="unlock"), origin=_ORIGIN)
+    slave = program.call("ioctl", master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC, origin=_ORIGIN, to="slave")
+    size = process.section("consoleSize")
+    if size is not None:
+        height, width = size.integer("height", 0, 65535), size.integer("width", 0, 65535)
+        # Engines that do not know the size yet send zeros, which would make every program think of a screen of nothing.
+        if height and width:
+            winsize = Struct("4H", height, width, 0, 0, text=f"{height} rows, {width} columns")
+            program.call("ioctl", master, TIOCSWINSZ, winsize, origin="/process/consoleSize")
+    _send(program, master)
+    program.call("close", master)
+    return slave
+
+
+def _send(program: Program, master: Op) -> None:
+    """sendmsg(2): one byte or more of name and exactly one descriptor, as engines read it."""
+    name = b"/dev/ptmx"
+    vector = Struct("QQ", name, len(name), text='"/dev/ptmx"')
+    # struct cmsghdr of 16 bytes and one int, padded to 24
+    control = Struct("Q4I", 20, SOL_SOCKET, SCM_RIGHTS, master, 0, text="SCM_RIGHTS, master")
+    message = Struct("QIIQQQQII", 0, 0, 0, vector, 1, control, 24, 0, 0, text='"/dev/ptmx", SCM_RIGHTS [master]')
+    program.call("sendmsg", program.input("console"), message, 0, origin=_ORIGIN)
+
+
+def bind_console(program: Program, root: Op, slave: Op) -> None:
+    """/dev/console, the terminal under the name that programs know."""
+    tree = open_tree(program, slave, "", origin=_ORIGIN, to="console_tree")
+    target = program.mkpath(root, "/dev/console", ops.KIND_FILE, origin=_ORIGIN)
+    move_mount(program, tree, target, origin=_ORIGIN)
+    program.call("close", target)
+    program.call("close", tree)
+
+
+def take(program: Program, slave: Op) -> None:
+    """The slave becomes stdin, stdout, stderr and the controlling terminal of the new session: tty_ioctl(4)."""
+    for number in (0, 1, 2):
+        program.call("dup3", slave, number, 0, origin=_ORIGIN)
+    program.call("close", slave)
+    program.call("ioctl", 0, TIOCSCTTY, 0, origin=_ORIGIN)

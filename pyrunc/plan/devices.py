@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Device nodes and links in /dev: config-linux.md#devices, #default-devices, runtime-linux.md#dev-symbolic-links.
+
+All work is relative to opened directories, one component at a time, and nothing of the image's /dev is followed
+(CVE-2026-41579). A user namespace cannot make nodes: there the host's are bound.
+"""
+
+import errno
+from posix import makedev
+
+from pyrunc.config.fields import Config, Section
+from pyrunc.linux.host import Host
+from pyrunc.linux.uapi import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    O_CLOEXEC,
+    O_PATH,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_SYMLINKS,
+    S_IFBLK,
+    S_IFCHR,
+    S_IFIFO,
+    S_IFMT,
+)
+from pyrunc.plan import ops
+from pyrunc.plan.calls import move_mount, open_tree, openat2
+from pyrunc.plan.program import Op, Program
+
+_DEFAULTS = (
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+)
+_LINKS = (
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("/proc/kcore", "core"),
+)
+_TYPES = {"c": S_IFCHR, "u": S_IFCHR, "b": S_IFBLK, "p": S_IFIFO}
+_ID_MAX = 2**32 - 2
+
+
+class Device:
+    """A node to make. mode has the file type; owner: (uid, gid) in the container."""
+
+    __slots__ = ("mode", "origin", "owner", "path", "rdev")
+
+    def __init__(self, path: str, mode: int, rdev: int, owner: tuple[int, int], origin: str) -> None:
+        self.path = path
+        self.mode = mode
+        self.rdev = rdev
+        self.owner = owner
+        self.origin = origin
+
+
+def wanted(config: Config) -> list[Device]:
+    """The configured devices, and those of the default ones that no entry replaces."""
+    linux = config.section("linux")
+    devices = [_device(section) for section in linux.sections("devices")] if linux is not None else []
+    taken = {device.path for device in devices}
+    defaults = [
+        Device(path, S_IFCHR | 0o666, makedev(major, minor), (0, 0), "/linux/devices")
+        for path, major, minor in _DEFAULTS
+        if path not in taken
+    ]
+    return defaults + devices
+
+
+def _device(section: Section) -> Device:
+    word = section.text("type")
+    if word not in _TYPES:
+        raise section.refuse("type", f'must be c, b, u or p, not "{word}"')
+    rdev = 0
+    if word != "p":
+        rdev = makedev(section.integer("major", 0, 4095), section.integer("minor", 0, 2**20 - 1))
+    # Engines written in Go leave the file type in fileMode.
+    mode = section.integer("fileMode", 0, 2**32 - 1, 0o666) & 0o7777
+    owner = section.integer("uid", 0, _ID_MAX, 0), section.integer("gid", 0, _ID_MAX, 0)
+    path = section.text("path")
+    if path[:1] != "/" or path.endswith("/") or "/../" in path:
+        raise section.refuse("path", f'"{path}" is not the absolute path of a file')
+    return Device(path, _TYPES[word] | mode, rdev, owner, section.pointer)
+
+
+def make(devices: list[Device], host: Host, program: Program, root: Op, *, bind: bool) -> None:
+    """Make the nodes, or bind the host's when `bind` (a user namespace has no mknod)."""
+    folders: dict[str, Op] = {}
+    for device in devices:
+        if bind and device.mode & S_IFMT != S_IFIFO:
+            _bind(device, program, root)
+            continue
+        folder, _, name = device.path.rpartition("/")
+        directory = folders.get(folder)
+        if directory is None:
+            directory = folders[folder] = (
+                root
+                if not folder
+                else program.mkpath(root, folder, ops.KIND_DIRECTORY, origin=device.origin, to="folder")
+            )
+        _node(device, program, directory, name)
+    for folder, directory in folders.items():
+        if folder:
+            program.call("close", directory)
+
+
+def _node(device: Device, program: Program, directory: Op, name: str) -> None:
+    origin = device.origin
+    made = program.call("mknodat", directory, name, device.mode, device.rdev, origin=origin, accept=(errno.EEXIST,))
+    if device.owner == (0, 0):
+        done = program.jump()
+        program.here_on_error(made)
+        _verify(device, program, directory, name)
+        program.here_on_success(done)
+        return
+    program.here_on_error(made)
+    node = _verify(device, program, directory, name, keep=True)
+    program.call("fchownat", node, "", *device.owner, AT_EMPTY_PATH, origin=origin)
+    program.call("close", node)
+
+
+def _verify(device: Device, program: Program, directory: Op, name: str, *, keep: bool = False) -> Op:
+    """What lies there must be the device that is wanted, and no symlink (SPEC: an existing file that is not is an error)."""
+    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
+    node = openat2(program, directory, name, O_PATH, resolve, origin=device.origin, to="node")
+    program.check(node, device.mode & S_IFMT, device.rdev, origin=device.origin)
+    if not keep:
+        program.call("close", node)
+    return node
+
+
+def _bind(device: Device, program: Program, root: Op) -> None:
+    source = program.call("openat", AT_FDCWD, device.path, O_PATH | O_CLOEXEC, 0, origin=device.origin, to="host_node")
+    program.check(source, device.mode & S_IFMT, device.rdev, origin=device.origin)
+    tree = open_tree(program, source, "", origin=device.origin, to="node")
+    target = program.mkpath(root, device.path, ops.KIND_FILE, origin=device.origin)
+    move_mount(program, tree, target, origin=device.origin)
+    for fd in (source, tree, target):
+        program.call("close", fd)
+
+
+def links(program: Program, root: Op) -> None:
+    """/dev/fd, stdin, stdout, stderr, core and ptmx; a link or file that is there already stays, but ptmx is replaced."""
+    folder = program.mkpath(root, "/dev", ops.KIND_DIRECTORY, to="dev")
+    for target, name in _LINKS:
+        program.call("symlinkat", target, folder, name, accept=(errno.EEXIST,))
+    program.call("unlinkat", folder, "ptmx", 0, accept=(errno.ENOENT,))
+    program.call("symlinkat", "pts/ptmx", folder, "ptmx")
+    program.call("close", folder)

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""config.md#mounts by the descriptor API: each mount gets its flags while it is detached, and is moved onto an open target."""
+
+from posix import O_DIRECTORY
+
+from pyrunc.config.fields import Config, Section
+from pyrunc.linux.mount_flags import ParsedOptions, parse
+from pyrunc.linux.uapi import (
+    AT_FDCWD,
+    FSCONFIG_CMD_CREATE,
+    FSCONFIG_CMD_RECONFIGURE,
+    FSCONFIG_SET_FLAG,
+    FSCONFIG_SET_STRING,
+    FSMOUNT_CLOEXEC,
+    FSOPEN_CLOEXEC,
+    FSPICK_CLOEXEC,
+    FSPICK_EMPTY_PATH,
+    MOUNT_ATTR_RDONLY,
+    MS_RDONLY,
+    MS_SLAVE,
+    O_CLOEXEC,
+    O_PATH,
+    PROC_SUPER_MAGIC,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_SYMLINKS,
+)
+from pyrunc.plan import ops
+from pyrunc.plan.calls import mount_setattr, move_mount, open_tree, openat2
+from pyrunc.plan.program import Load, Op, Program, Struct
+
+_VALUE_MAX = 255
+"""fsconfig(2) takes strings of up to 255 bytes; a longer one (overlay's lowerdir) needs mount(2)."""
+_ST_MODE = (24, 16)
+"""The offset of st_mode in struct stat, by machine."""
+_BELOW_PROC = (
+    "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo sys/kernel/ns_last_pid sys/crypto/fips_enabled"
+    " sys/kernel/hostname sys/kernel/domainname"
+).split()
+"""What may be mounted inside /proc: files that lxcfs and CRIU offer, as runc allows; the rest could fool later writes to
+procfs (CVE-2019-19921, CVE-2025-52881)."""
+
+
+class Mount:
+    """One row of `mounts`, read once. destination: normalised, absolute in the container; tree: its detached mount."""
+
+    __slots__ = ("destination", "options", "origin", "section", "source", "tree", "type")
+
+    def __init__(self, section: Section, bundle: str) -> None:
+        self.section = section
+        self.origin = section.pointer
+        self.destination = _normal(section.text("destination"))
+        self.options: ParsedOptions = parse(section.texts("options"))
+        self.type = section.text("type", "")
+        self.source = section.text("source", "")
+        if self.options.bind and self.source[:1] != "/":
+            self.source = f"{bundle}/{self.source}"
+        self.tree: Op | None = None
+
+
+def read(config: Config) -> list[Mount]:
+    """All mounts, refused where a destination lies inside /proc."""
+    found = [Mount(section, config.bundle) for section in config.sections("mounts")]
+    for mount in found:
+        below = mount.destination[6:] if mount.destination.startswith("/proc/") else ""
+        if below and below not in _BELOW_PROC:
+            raise mount.section.refuse(
+                "destination", f"{mount.destination} is inside /proc, where nothing may be mounted"
+            )
+        if mount.destination == "/proc" and mount.type != "proc" and not mount.options.bind:
+            raise mount.section.refuse("type", f'"{mount.type}" cannot be mounted on /proc')
+        if not mount.options.bind and not mount.options.remount and not mount.type:
+            raise mount.section.refuse("type", "is required, as options have neither bind nor rbind")
+    return found
+
+
+def open_sources(mounts: list[Mount], program: Program) -> None:
+    """Open what is to be bound, as long as the host's paths are those of the host."""
+    for mount in mounts:
+        if mount.options.bind and not mount.options.remount:
+            mount.tree = open_tree(
+                program, AT_FDCWD, mount.source, recursive=mount.options.rbind, origin=mount.origin, to="source"
+            )
+
+
+def make(mount: Mount, program: Program, root: Op, copy_up: int) -> "Op | None":
+    """Make one mount; the result is its descriptor when it has still to become read-only (`seal`)."""
+    options = mount.options
+    if options.remount:
+        _remount(mount, program, root)
+        return None
+    if options.bind:
+        _bind(mount, program, root)
+        return None
+    if options.legacy_flags or any(value and len(value) > _VALUE_MAX for _, value in options.data):
+        _mount(mount, program, root)
+        return None
+    late = bool(options.attr_set & MOUNT_ATTR_RDONLY) and (mount.type == "tmpfs" or mount.destination == "/dev")
+    tree = _new(mount, program, late=late)
+    target = _target(mount, program, root)
+    if mount.type == "tmpfs":
+        _inherit(mount, program, tree, target, copy_up)
+    move_mount(program, tree, target, origin=mount.origin)
+    program.call("close", target)
+    if late:
+        return tree
+    program.call("close", tree)
+    return None
+
+
+def seal(mount: Mount, program: Program, tree: Op) -> None:
+    """`ro` of a tmpfs and of /dev, which other mounts and devices had to be made in."""
+    mount_setattr(program, tree, MOUNT_ATTR_RDONLY, origin=mount.origin)
+    program.call("close", tree)
+
+
+def _bind(mount: Mount, program: Program, root: Op) -> None:
+    tree = mount.tree
+    assert tree is not None
+    options = mount.options
+    if mount.destination == "/proc":
+        program.check_fs(tree, PROC_SUPER_MAGIC, origin=mount.origin)
+    if options.attr_set or options.attr_clr:
+        mount_setattr(program, tree, options.attr_set, options.attr_clr, origin=mount.origin)
+    _tree_attributes(mount, program, tree)
+    if not options.propagation and not mount.type == "cgroup":
+        # Copied before or after the host's tree became a slave: either way nothing of the container reaches the host.
+        mount_setattr(program, tree, propagation=MS_SLAVE, recursive=True, origin=mount.origin)
+    target = program.mkpath(root, mount.destination, tree, origin=mount.origin)
+    move_mount(program, tree, target, origin=mount.origin)
+    program.call("close", target)
+    program.call("close", tree)
+
+
+def _tree_attributes(mount: Mount, program: Program, tree: Op) -> None:
+    options = mount.options
+    if options.rec_attr_set or options.rec_attr_clr:
+        mount_setattr(program, tree, options.rec_attr_set, options.rec_attr_clr, recursive=True, origin=mount.origin)
+    for bits, recursive in options.propagation:
+        mount_setattr(program, tree, propagation=bits, recursive=recursive, origin=mount.origin)
+
+
+def _new(mount: Mount, program: Program, *, late: bool) -> Op:
+    """A detached mount of a new superblock: fsopen(2), fsconfig(2), fsmount(2)."""
+    options, origin = mount.options, mount.origin
+    context = program.call("fsopen", mount.type, FSOPEN_CLOEXEC, origin=origin, to="context")
+    if mount.source:
+        program.call("fsconfig", context, FSCONFIG_SET_STRING, "source", mount.source, 0, origin=origin)
+    for word in options.sb_flags:
+        if not (late and word == "ro"):
+            program.call("fsconfig", context, FSCONFIG_SET_FLAG, word, None, 0, origin=origin)
+    _data(mount, program, context)
+    program.call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0, origin=origin)
+    attributes = options.attr_set & ~MOUNT_ATTR_RDONLY if late else options.attr_set
+    tree = program.call("fsmount", context, FSMOUNT_CLOEXEC, attributes, origin=origin, to=mount.type)
+    program.call("close", context)
+    _tree_attributes(mount, program, tree)
+    return tree
+
+
+def _data(mount: Mount, program: Program, context: Op) -> None:
+    for key, value in mount.options.data:
+        command = FSCONFIG_SET_FLAG if value is None else FSCONFIG_SET_STRING
+        program.call("fsconfig", context, command, key, value, 0, origin=mount.origin)
+
+
+def _target(mount: Mount, program: Program, root: Op) -> Op:
+    """The directory to mount on. /proc and /sys must be no symlinks, or their mounts would be elsewhere than every later
+    look-up believes (CVE-2019-19921, CVE-2023-28642)."""
+    target = program.mkpath(root, mount.destination, ops.KIND_DIRECTORY, origin=mount.origin)
+    if mount.type in ("proc", "sysfs"):
+        program.call("close", target)
+        resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
+        return openat2(program, root, mount.destination, O_PATH, resolve, origin=mount.origin, to="target")
+    return target
+
+
+def _inherit(mount: Mount, program: Program, tree: Op, target: Op, copy_up: int) -> None:
+    """A tmpfs without `mode` takes the mode of the directory that it hides, as users of runc expect; `tmpcopyup` its files."""
+    if not any(key == "mode" for key, _ in mount.options.data):
+        stat = Struct("18Q", *(0,) * 18, text="stat")
+        program.call("fstat", target, stat, origin=mount.origin)
+        inside = program.call("openat", tree, ".", O_DIRECTORY | O_CLOEXEC, 0, origin=mount.origin, to="inside")
+        program.call("fchmod", inside, Load(stat, _ST_MODE[program.machine]), origin=mount.origin)
+        program.call("close", inside)
+    if mount.options.tmpcopyup:
+        program.sync(copy_up, "copy up", target, tree, origin=f"{mount.origin}/options")
+
+
+def _mount(mount: Mount, program: Program, root: Op) -> None:
+    """mount(2), for what only it can say: on ".", which is the opened target, so that no path of the image is walked."""
+    options, origin = mount.options, mount.origin
+    target = _target(mount, program, root)
+    data = ",".join(key if value is None else f"{key}={value}" for key, value in options.data)
+    flags = options.legacy_flags | _legacy(options)
+    program.call("fchdir", target, origin=origin)
+    program.call("mount", mount.source or mount.type, ".", mount.type, flags, data or None, origin=origin)
+    placed = openat2(program, root, mount.destination, O_PATH, origin=origin, to="mounted")
+    if options.attr_set:
+        mount_setattr(program, placed, options.attr_set, options.attr_clr, origin=origin)
+    _tree_attributes(mount, program, placed)
+    program.call("close", target)
+    program.call("close", placed)
+
+
+_SUPERBLOCK_WORDS = {"ro": MS_RDONLY, "sync": 16, "mand": 64, "dirsync": 128, "lazytime": 1 << 25}
+
+
+def _legacy(options: ParsedOptions) -> int:
+    bits = 0
+    for word in options.sb_flags:
+        bits |= _SUPERBLOCK_WORDS.get(word, 0)
+    return bits
+
+
+def _remount(mount: Mount, program: Program, root: Op) -> None:
+    """`remount` changes what is mounted at the destination; with `bind` the mount alone, not its filesystem (mount(8))."""
+    options, origin = mount.options, mount.origin
+    placed = openat2(program, root, mount.destination, O_PATH, origin=origin, to="mounted")
+    if options.attr_set or options.attr_clr:
+        mount_setattr(program, placed, options.attr_set, options.attr_clr, origin=origin)
+    _tree_attributes(mount, program, placed)
+    if not options.bind and (options.sb_flags or options.data):
+        flags = FSPICK_CLOEXEC | FSPICK_EMPTY_PATH
+        context = program.call("fspick", placed, "", flags, origin=origin, to="context")
+        for word in options.sb_flags:
+            program.call("fsconfig", context, FSCONFIG_SET_FLAG, word, None, 0, origin=origin)
+        _data(mount, program, context)
+        program.call("fsconfig", context, FSCONFIG_CMD_RECONFIGURE, None, None, 0, origin=origin)
+        program.call("close", context)
+    program.call("close", placed)
+
+
+def _normal(path: str) -> str:
+    """`path` absolute, without empty, "." and ".." parts; a relative one begins at "/" (config.md#mounts)."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part and part != ".":
+            parts.append(part)
+    return "/" + "/".join(parts)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Namespaces, new or joined by path: config-linux.md#namespaces, clone3(2), setns(2), user_namespaces(7)."""
+
+import errno
+
+from pyrunc.config.fields import Config
+from pyrunc.linux.host import Host
+from pyrunc.linux.namespaces import NAMESPACES
+from pyrunc.linux.uapi import (
+    AT_FDCWD,
+    CLONE_INTO_CGROUP,
+    CLONE_NEWCGROUP,
+    CLONE_PARENT,
+    O_CLOEXEC,
+    PR_SET_DUMPABLE,
+)
+from pyrunc.plan.program import Op, Program, Struct
+
+
+class Namespaces:
+    """What linux.namespaces asks for. flags: CLONE_NEW* of the new ones; paths: word -> (flag, path, pointer) of the others."""
+
+    __slots__ = ("flags", "paths")
+
+    def __init__(self, config: Config) -> None:
+        self.flags = 0
+        self.paths: dict[str, tuple[int, str, str]] = {}
+        linux = config.section("linux")
+        for row in linux.sections("namespaces") if linux is not None else ():
+            word = row.text("type")
+            if word not in NAMESPACES:
+                raise row.refuse("type", f'unknown namespace "{word}"')
+            path = row.text("path", "")
+            if path:
+                self.paths[word] = (NAMESPACES[word][0], path, row.at("path"))
+            else:
+                self.flags |= NAMESPACES[word][0]
+
+    def new(self, flag: int) -> bool:
+        """Whether a namespace of this CLONE_NEW* is made."""
+        return bool(self.flags & flag)
+
+    def private(self, word: str) -> bool:
+        """Whether the container does not share the caller's namespace: a new one, or one by path."""
+        return word in self.paths or bool(self.flags & NAMESPACES[word][0])
+
+
+def join(wanted: Namespaces, program: Program) -> None:
+    """Enter the namespaces that are given by path, in the parent stage, so that the clone is born in them.
+
+    Those that the caller's rights reach are joined first; the rest (owned by the user namespace to join) after it.
+    """
+    opened = []
+    for word in NAMESPACES:
+        if word in wanted.paths:
+            flag, path, pointer = wanted.paths[word]
+            fd = program.call("openat", AT_FDCWD, path, O_CLOEXEC, 0, origin=pointer, to=f"{word}_ns")
+            opened.append((word, flag, pointer, fd))
+    if "user" not in wanted.paths:
+        for _, flag, pointer, fd in opened:
+            program.call("setns", fd, flag, origin=pointer)
+            program.call("close", fd)
+        return
+    for word, flag, pointer, fd in opened:
+        if word != "user":
+            entered = program.call("setns", fd, flag, origin=pointer, accept=(errno.EPERM,))
+            program.call("close", fd)
+            program.here_on_error(entered)
+    for word, flag, pointer, fd in opened:
+        # A descriptor that is closed by now was joined in the first round.
+        accept = () if word == "user" else (errno.EBADF,)
+        entered = program.call("setns", fd, flag, origin=pointer, accept=accept)
+        if word == "user":
+            become_root(program, pointer)
+        program.call("close", fd, accept=(errno.EBADF,))
+
+
+def clone(wanted: Namespaces, config: Config, host: Host, program: Program) -> None:
+    """Make the new namespaces and go on in them; on cgroup2 the child is born in its cgroup, so that nothing is migrated.
+
+    The cgroup namespace is made later (`unshare_cgroup`): its root is the cgroup where its maker is by then.
+    """
+    flags = wanted.flags & ~CLONE_NEWCGROUP | CLONE_PARENT
+    cgroup: Op | int = 0
+    if host.cgroup_mode == "v2" and host.cgroups:
+        flags |= CLONE_INTO_CGROUP
+        cgroup = program.input("cgroup")
+    names = [word for word, (flag, _) in NAMESPACES.items() if flags & flag]
+    text = "new " + ", ".join(names) if names else "no new namespace"
+    if cgroup:
+        text += ", into the cgroup"
+    # struct clone_args: flags pidfd child_tid parent_tid exit_signal stack stack_size tls set_tid set_tid_size cgroup.
+    # CLONE_PARENT: the caller of the runtime, or its nearest subreaper, becomes the parent.
+    args = Struct("11Q", flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, cgroup, text=text)
+    program.clone(args, origin="/linux/namespaces" if config.has("linux") else "")
+
+
+def clone_process(program: Program, host: Host) -> None:
+    """The clone of `exec`: no new namespaces, but the child is the first to be in a joined pid namespace."""
+    flags = CLONE_PARENT
+    cgroup: Op | int = 0
+    if host.cgroup_mode == "v2" and host.cgroups:
+        flags |= CLONE_INTO_CGROUP
+        cgroup = program.input("cgroup")
+    text = "into the cgroup" if cgroup else "no new namespace"
+    program.clone(Struct("11Q", flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, cgroup, text=text))
+
+
+def become_root(program: Program, origin: str) -> None:
+    """Take the ids 0 of a user namespace; one that maps no 0 is left as it is (EINVAL)."""
+    program.call("setgroups", 0, None, origin=origin, accept=(errno.EPERM,))
+    program.call("setresgid", 0, 0, 0, origin=origin, accept=(errno.EINVAL,))
+    program.call("setresuid", 0, 0, 0, origin=origin, accept=(errno.EINVAL,))
+    # setresuid made the process dumpable as the sysctl fs.suid_dumpable says (CVE-2016-9962).
+    program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def unshare_cgroup(wanted: Namespaces, program: Program) -> None:
+    """The new cgroup namespace, once the process is in its cgroup: cgroup_namespaces(7)."""
+    if wanted.new(CLONE_NEWCGROUP):
+        program.call("unshare", CLONE_NEWCGROUP, origin="/linux/namespaces")

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The root filesystem: config.md#root, config-linux.md#rootfs-mount-propagation, pivot_root(2)."""
+
+from pyrunc.config.fields import Config
+from pyrunc.linux.uapi import (
+    AT_FDCWD,
+    AT_RECURSIVE,
+    MNT_DETACH,
+    MOUNT_ATTR_RDONLY,
+    MOVE_MOUNT_F_EMPTY_PATH,
+    MS_MOVE,
+    MS_PRIVATE,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_UNBINDABLE,
+)
+from pyrunc.plan.calls import mount_setattr, open_tree
+from pyrunc.plan.program import Op, Program, Struct
+
+_PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
+
+
+def propagation(config: Config) -> tuple[int, bool]:
+    """linux.rootfsPropagation as (MS_*, recursive); (0, False) when unset."""
+    linux = config.section("linux")
+    word = linux.text("rootfsPropagation", "") if linux is not None else ""
+    if not word:
+        return 0, False
+    recursive = word[0] == "r"
+    bits = _PROPAGATION.get(word[1:] if recursive else word)
+    if bits is None or linux is None:
+        raise config.require("linux").refuse("rootfsPropagation", f'unknown propagation "{word}"')
+    return bits, recursive
+
+
+def path(config: Config) -> str:
+    """The absolute path of root.path on the host."""
+    given = config.require("root").text("path")
+    return given if given[:1] == "/" else f"{config.bundle}/{given}"
+
+
+def isolate(program: Program) -> None:
+    """Mounts made from here on do not reach the host; those of the host still come in where a bind asks for it."""
+    attr = Struct("4Q", 0, 0, MS_SLAVE, 0, text="propagation=SLAVE")
+    program.call("mount_setattr", AT_FDCWD, "/", AT_RECURSIVE, attr, 32)
+
+
+def attach(config: Config, program: Program) -> Op:
+    """Make the root filesystem a mount of its own, on its place; its descriptor is the root of all later look-ups."""
+    source = path(config)
+    root = open_tree(program, AT_FDCWD, source, recursive=True, origin="/root/path", to="rootfs")
+    program.call("move_mount", root, "", AT_FDCWD, source, MOVE_MOUNT_F_EMPTY_PATH, origin="/root/path")
+    return root
+
+
+def read_only(config: Config, program: Program, root: Op) -> None:
+    """root.readonly, once every mount point is made."""
+    if config.require("root").flag("readonly"):
+        mount_setattr(program, root, MOUNT_ATTR_RDONLY, origin="/root/readonly")
+
+
+def pivot(config: Config, program: Program, root: Op, *, no_pivot: bool) -> None:
+    """Make `root` the root, and let go of the host's.
+
+    pivot_root(".", ".") stacks the old root upon the new one, so that neither needs a directory in the other (pivot_root(2)).
+    `no_pivot` is for a host whose root is the initial ramfs, which cannot be pivoted: the mount is moved instead.
+    """
+    program.call("fchdir", root, origin="/root/path")
+    if no_pivot:
+        program.call("mount", ".", "/", None, MS_MOVE, None, origin="/root/path")
+        program.call("chroot", ".", origin="/root/path")
+    else:
+        program.call("pivot_root", ".", ".", origin="/root/path")
+        program.call("umount2", ".", MNT_DETACH, origin="/root/path")
+    program.call("chdir", "/")
+    bits, recursive = propagation(config)
+    if bits:
+        mount_setattr(program, root, propagation=bits, recursive=recursive, origin="/linux/rootfsPropagation")
+
+
+def enter(program: Program, config: Config) -> None:
+    """Without a mount namespace of its own the container gets a root, and nothing is mounted: chroot(2)."""
+    program.call("chroot", path(config), origin="/root/path")
+    program.call("chdir", "/")

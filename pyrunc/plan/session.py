@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every process of a container gets before its identity: a session, a keyring; and a new network its loopback."""
+
+import errno
+
+from pyrunc.linux.uapi import (
+    AF_INET,
+    IFF_UP,
+    KEYCTL_JOIN_SESSION_KEYRING,
+    SIOCSIFFLAGS,
+    SOCK_CLOEXEC,
+    SOCK_DGRAM,
+)
+from pyrunc.plan.program import Program, Struct
+
+
+def keyring(program: Program, name: str) -> None:
+    """A session keyring of its own (keyctl(2)), so that the caller's keys stay out; ENOSYS: a kernel without keyrings."""
+    accept = (errno.ENOSYS, errno.EDQUOT)
+    program.call("keyctl", KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0, accept=accept)
+
+
+def loopback(program: Program) -> None:
+    """Set `lo` up in a new network namespace: netdevice(7)."""
+    origin = "/linux/namespaces"
+    fd = program.call("socket", AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0, origin=origin, to="socket")
+    request = Struct("16sH22s", b"lo", IFF_UP, b"", text='"lo", IFF_UP')
+    program.call("ioctl", fd, SIOCSIFFLAGS, request, origin=origin)
+    program.call("close", fd)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who owns stdin, stdout and stderr: the user of the process must be able to open /dev/stdout again."""
+
+import errno
+
+from pyrunc.config.fields import Section
+from pyrunc.linux.host import Host
+from pyrunc.linux.uapi import S_IFBLK, S_IFCHR, S_IFMT
+from pyrunc.plan.program import Op, Program
+
+_TTY_MAJORS = (4, 5, *range(128, 144))
+"""Consoles, and both kinds of pseudo-terminals (Documentation/admin-guide/devices.txt)."""
+_ACCEPT = (errno.EPERM, errno.EINVAL, errno.EROFS, errno.ENOSYS)
+_KEEP = 2**32 - 1
+
+
+def compile(process: Section, host: Host, program: Program) -> None:
+    """Give the descriptors to process.user.uid; never a device but a terminal: the host's /dev/null stays root's."""
+    uid = _uid(process)
+    for fd, facts in enumerate(host.stdio):
+        if facts is None:
+            continue
+        mode, rdev, owner = facts
+        kind = mode & S_IFMT
+        if owner == uid or kind == S_IFBLK or (kind == S_IFCHR and rdev >> 8 & 0xFFF not in _TTY_MAJORS):
+            continue
+        program.call("fchown", fd, uid, _KEEP, origin="/process/user/uid", accept=_ACCEPT)
+
+
+def own_terminal(process: Section, program: Program, slave: Op) -> None:
+    """The terminal of the container belongs to its user."""
+    uid = _uid(process)
+    if uid:
+        program.call("fchown", slave, uid, _KEEP, origin="/process/user/uid", accept=_ACCEPT)
+
+
+def _uid(process: Section) -> int:
+    user = process.section("user")
+    return user.integer("uid", 0, 2**32 - 2, 0) if user is not None else 0
