@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cgroups of a container in the v1 hierarchies, and in the cgroup2 tree beside them on a hybrid host."""
+
+import errno
+import posix
+import time
+
+from pyrunc.cgroups import devices_list, files, resources, tree
+from pyrunc.cgroups.driver import FREEZE_SECONDS, REMOVE_SECONDS, Cgroup
+from pyrunc.cgroups.path import ROOT
+from pyrunc.errors import CgroupError, UsageError
+from pyrunc.plan import device_filter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.config.fields import Section
+
+    Row = tuple[str, str, str, str]
+
+_SIGKILL = 9
+
+
+class Legacy(Cgroup):
+    """See Cgroup. Several controllers may share a directory; paths[""] is there on a hybrid host."""
+
+    __slots__ = ("_devices", "_dropped", "_lenient", "_rootless", "_rows")
+
+    def __init__(
+        self,
+        paths: "dict[str, str]",
+        made: "list[str]",
+        root: str = ROOT,
+        *,
+        mode: str = "v1",
+        lenient: bool = False,
+        rootless: bool = False,
+        rows: "tuple[Row, ...]" = (),
+        devices: "tuple[bool, list[device_filter.Rule]] | None" = None,
+    ) -> None:
+        super().__init__(paths, made, root, mode=mode)
+        self._lenient = lenient
+        self._rootless = rootless
+        self._rows = rows
+        self._devices = devices
+        self._dropped: list[str] = []
+
+    def _leaves(self) -> list[str]:
+        return list(dict.fromkeys(self.paths.values()))
+
+    def _main(self) -> str:
+        """The hierarchy that tells which processes there are: devices, as with runc."""
+        for name in ("devices", "freezer", "pids", *self.paths):
+            if name in self.paths:
+                return self.paths[name]
+        return ""
+
+    def create(self) -> None:
+        for leaf in self._leaves():
+            try:
+                tree.make(leaf, self.made)
+            except OSError as error:
+                if error.errno not in files.DENIED or not self._lenient:
+                    raise files.failure("mkdir", leaf, error) from error
+                self._drop(leaf)
+                continue
+            if leaf not in self.made and (pids := files.processes(leaf)):
+                raise CgroupError(f"{leaf}: not empty: {len(pids)} processes: {files.describe(pids)}")
+        if "cpuset" in self.paths:
+            self._inherit_cpuset()
+        if "freezer" in self.paths:
+            state = files.read(f"{self.paths['freezer']}/freezer.state").strip()
+            if state != "THAWED":
+                raise CgroupError(f"{self.paths['freezer']}: frozen, itself or by a cgroup above it")
+
+    def _drop(self, leaf: str) -> None:
+        """Go on without a hierarchy, in which the processes stay where they are."""
+        names = [name for name, path in self.paths.items() if path == leaf]
+        self._dropped += names
+        for name in names:
+            del self.paths[name]
+        gone = [one for one in self.made if leaf == one or leaf.startswith(f"{one}/")]
+        tree.unmake(gone)
+        self.made = [one for one in self.made if one not in gone]
+
+    def _inherit_cpuset(self) -> None:
+        """A cpuset begins empty, and an empty one takes no process (cpuset(7)): copy from its parent, top down."""
+        leaf = self.paths["cpuset"]
+        mount = next((row[2] for row in self._rows if "cpuset" in row[0].split(",")), leaf.rpartition("/")[0])
+        parent, names = mount, leaf[len(mount) + 1 :].split("/")
+        for name in names:
+            directory = f"{parent}/{name}"
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                try:
+                    if files.read(f"{directory}/{file}").strip():
+                        continue
+                    files.write(f"{directory}/{file}", files.read(f"{parent}/{file}").strip())
+                except OSError as error:
+                    # Beside an exclusive cpuset the parent's set is invalid, and linux.resources may have the right one
+                    if directory == leaf and error.errno == errno.EINVAL:
+                        continue
+                    raise files.failure("write", f"{directory}/{file}", error) from error
+            parent = directory
+
+    def apply(self, resources_: "Section | None") -> list[str]:
+        asked = resources.writes(resources_, False)
+        self._apply_devices(resources_)
+        tree.write_all(asked, self.paths, "", self._missing)
+        return resources.warnings(resources_)
+
+    def _missing(self, write: "resources.Write", file: str) -> CgroupError:
+        name = write.controller
+        if name in self.paths:
+            return CgroupError(f"this kernel has no {file} in a cgroup of {name}", write.pointer)
+        why = f"not mounted below {self.root}"
+        if name in self._dropped:
+            why = "this container has no cgroup in it, as it is rootless and none may be made"
+        return CgroupError(f"the cgroup controller {name} is not available: {why}", write.pointer)
+
+    def _apply_devices(self, resources_: "Section | None") -> None:
+        devices = self._devices
+        if devices is None and resources_ and resources_.has("devices"):
+            devices = device_filter.rules(resources_)
+        if devices is None:
+            return
+        if (directory := self.paths.get("devices")) is None:
+            if resources_ and resources_.has("devices") and "devices" not in self._dropped:
+                why = f"the cgroup controller devices is not available: not mounted below {self.root}"
+                raise CgroupError(why, resources_.at("devices"))
+            return
+        try:
+            devices_list.change(directory, *devices)
+        except OSError as error:
+            # A user namespace may not write it; such a container can make no device nodes either
+            if error.errno not in files.DENIED or not self._rootless:
+                raise files.failure(
+                    "write", f"{directory}/devices.deny", error, pointer=device_filter.POINTER
+                ) from error
+
+    def join(self, pid: int, sub: "dict[str, str] | None" = None) -> None:
+        below = sub or {}
+        for name in below:
+            if name and name not in self.paths:
+                raise UsageError(f"--cgroup {name}:{below[name]}: the container has no cgroup of the controller {name}")
+        chosen = {leaf: below.get("", "") for leaf in self._leaves()}
+        chosen.update({self.paths[name]: inner for name, inner in below.items() if name})
+        for leaf, inner in chosen.items():
+            self._join(pid, leaf, inner)
+
+    def _join(self, pid: int, leaf: str, inner: str) -> None:
+        file = f"{leaf}/{inner}/cgroup.procs" if inner else f"{leaf}/cgroup.procs"
+        try:
+            fd = files.open_beneath(leaf, inner)
+            try:
+                files.add(fd, pid)
+            finally:
+                posix.close(fd)
+        except OSError as error:
+            if error.errno in files.DENIED and self._lenient:
+                self._drop(leaf)
+                return
+            why = "its cpuset has no cpus or no memory nodes" if error.errno == errno.ENOSPC else ""
+            raise files.failure("write", file, error, why) from error
+
+    def host_rows(self) -> "tuple[Row, ...]":
+        return tuple(row for row in self._rows if row[0].split(",")[0] in self.paths)
+
+    def pids(self, all: bool = True) -> list[int]:
+        main = self._main()
+        return files.processes(main, all) if main else []
+
+    def signal(self, number: int) -> None:
+        if number == _SIGKILL and "" in self.paths:
+            try:
+                files.write(f"{self.paths['']}/cgroup.kill", "1")
+            except OSError:
+                pass  # Linux 5.14 has it
+            else:
+                # What has left the cgroup2 tree, and what is frozen by v1, which keeps even SIGKILL waiting
+                for pid in self.pids():
+                    tree.send(pid, number)
+                self.thaw()
+                return
+        tree.signal_frozen(self, number)
+
+    def freeze(self, seconds: float = FREEZE_SECONDS) -> None:
+        if "freezer" not in self.paths:
+            raise CgroupError("a container without a cgroup of the controller freezer cannot be frozen")
+        file = f"{self.paths['freezer']}/freezer.state"
+        end = time.monotonic() + seconds
+        tries = 0
+        try:
+            while True:
+                # Again and again, as processes that come in between keep it FREEZING; thawed at times, as runc found
+                files.write(file, "FROZEN")
+                if files.read(file).strip() == "FROZEN":
+                    return
+                if time.monotonic() >= end:
+                    break
+                tries += 1
+                if tries % 50 == 0:
+                    files.write(file, "THAWED")
+                time.sleep(0.01 if tries % 50 == 0 else 0.0005)
+        except BaseException as error:
+            tree.write_if_there(file, "THAWED")
+            if isinstance(error, OSError):
+                raise files.failure("write", file, error) from error
+            raise
+        tree.write_if_there(file, "THAWED")
+        raise CgroupError(f"{file}: not frozen within {seconds:g} s: {files.describe(self.pids())}")
+
+    def thaw(self) -> None:
+        if "freezer" in self.paths:
+            tree.write_if_there(f"{self.paths['freezer']}/freezer.state", "THAWED")
+
+    def frozen(self) -> bool:
+        directory = self.paths.get("freezer")
+        try:
+            return directory is not None and files.read(f"{directory}/freezer.self_freezing").strip() == "1"
+        except OSError:
+            return False
+
+    def oom_kills(self) -> int:
+        directory = self.paths.get("memory")
+        return files.key(f"{directory}/memory.oom_control", "oom_kill") if directory else 0
+
+    def remove(self, *, parents: bool = False, seconds: float = REMOVE_SECONDS) -> None:
+        unified = self.paths.get("")
+        if unified and (unified not in self.made or files.rmdir(unified)):
+            # The cgroup2 tree tells when the last process is gone; v1 does not
+            files.wait(f"{unified}/cgroup.events", "populated 0", seconds)
+        tree.remove(self._leaves(), self.made, seconds)
+        if parents:
+            tree.unmake(self.made)
