@@ -5,7 +5,13 @@ import posix
 
 from pyrunc.linux import uapi
 
-_ENUMERATIONS = {"PR": "PR_SET_ PR_CAP", "FSCONFIG": "FSCONFIG_", "IOCTL": "TIOC SIOC", "KEYCTL": "KEYCTL_", "AF": "AF_"}
+_ENUMERATIONS = {
+    "PR": "PR_SET_ PR_CAP",
+    "FSCONFIG": "FSCONFIG_",
+    "IOCTL": "TIOC SIOC",
+    "KEYCTL": "KEYCTL_",
+    "AF": "AF_",
+}
 _OTHERS = {
     "BPF": {5: "BPF_PROG_LOAD", 8: "BPF_PROG_ATTACH", 9: "BPF_PROG_DETACH"},
     "SECCOMP": {1: "SECCOMP_SET_MODE_FILTER", 0: "SECCOMP_SET_MODE_STRICT", 2: "SECCOMP_GET_ACTION_AVAIL"},
