@@ -39,6 +39,7 @@ check: .venv/dev.stamp setup
 	$(BIN)/python -m pyrunc.plan.ops --header | diff -u pyrunc/init/ops.h - # stale? write it to pyrunc/init/ops.h
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 	$(BIN)/shellcheck $(SCRIPTS)
+	sed '/^exec /q' pyrunc/launcher/pyrunc | $(BIN)/shellcheck --shell=sh - # below its exec it is Python
 	$(BIN)/codespell
 	! command -v aarch64-linux-gnu-gcc >/dev/null || CC=aarch64-linux-gnu-gcc $(BIN)/python pyrunc/init/build.py /dev/null
 
