@@ -3,12 +3,14 @@
 
     cgroup = open_cgroup(config, container_id, manager)     create: nothing is made yet
     journal each of cgroup.directories(), then cgroup.create(), cgroup.apply(resources)
-    v2: cgroup.open_directory() for CLONE_INTO_CGROUP; v1 and hybrid: cgroup.join(pid)
+    v2: cgroup.open_directory() for CLONE_INTO_CGROUP; v1 and hybrid: cgroup.join(pid); or for both cgroup.entrances()
     state: cgroup.record()      later: from_state(record)
 
 Class Cgroup is the interface and, by itself, the one of `--cgroup-manager disabled`; cgroups/v1.py (v1 and hybrid) and
 cgroups/v2.py fill it.
 """
+
+import posix
 
 from pyrunc.cgroups import files, path
 from pyrunc.errors import CgroupError, StateError, UsageError
@@ -73,6 +75,20 @@ class Cgroup:
         """
         return None
 
+    def entrances(
+        self,
+        sub: "dict[str, str] | None" = None,  # noqa: ARG002
+        init: "int | None" = None,  # noqa: ARG002
+    ) -> "tuple[int | None, list[int]]":
+        """How a process gets in without join: a descriptor for CLONE_INTO_CGROUP or None, and descriptors to each of
+        which the new process, while it has one thread, itself writes "0".
+
+        The second are `tasks` files of v1: that way in takes no lock of all threads of the machine, which costs join
+        5 to 15 ms (an RCU grace period; cgroup_procs_write_start in kernel/cgroup/cgroup.c). A new cgroup namespace is
+        to be unshared after it, as its root is the cgroup of that moment (cgroup_namespaces(7)).
+        """
+        return None, []
+
     def host_rows(self) -> tuple[tuple[str, str, str, str], ...]:
         """(name, mount options, mount point, path below it) of each hierarchy, for Host.cgroups."""
         return ()
@@ -129,13 +145,24 @@ def open_cgroup(
     if mode == "v2":
         from pyrunc.cgroups.v2 import Unified
 
-        return Unified(paths, made, root, lenient=lenient)
+        return Unified(paths, made, root, lenient=lenient, owner=_owner(config))
     from pyrunc.cgroups.v1 import Legacy
     from pyrunc.plan import device_filter
 
     rows = tuple((",".join(h.names), h.options, h.mount, below) for h, below in places)
     devices = device_filter.of_config(config)
     return Legacy(paths, made, root, mode=mode, lenient=lenient, rootless=rootless, rows=rows, devices=devices)
+
+
+def _owner(config: "Config") -> "int | None":
+    """The uid that the cgroup is given to, where it is not ours already."""
+    linux = config.section("linux")
+    if linux is None or all(space.text("type", "") != "cgroup" for space in linux.sections("namespaces")):
+        return None
+    from pyrunc.cgroups import delegate
+
+    uid = delegate.owner(config)
+    return None if uid == posix.geteuid() else uid
 
 
 def _missing(mount: str, below: str) -> list[str]:

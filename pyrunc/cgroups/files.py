@@ -99,24 +99,18 @@ def open_directory(path: str, dir_fd: "int | None" = None) -> int:
 def open_beneath(path: str, sub: str) -> int:
     """A descriptor of the cgroup `sub` beneath `path`, one component after the other and through no symlink.
 
-    CgroupError where `sub` has "..", is not there, or is a file (crun 1.29 fixed an escape here).
+    CgroupError where `sub` has ".." (crun 1.29 fixed an escape here); OSError as it comes.
     """
+    names = [name for name in sub.split("/") if name not in {"", "."}]
+    if ".." in names:
+        raise CgroupError(f'"{sub}" leaves the container\'s cgroup')
     fd = open_directory(path)
-    try:
-        for name in sub.split("/"):
-            if name == "..":
-                raise CgroupError(f'"{sub}" leaves the container\'s cgroup')
-            if name in {"", "."}:
-                continue
+    for name in names:
+        try:
             below = open_directory(name, fd)
+        finally:
             posix.close(fd)
-            fd = below
-    except OSError as error:
-        posix.close(fd)
-        raise failure("openat", f"{path}/{sub}", error) from error
-    except CgroupError:
-        posix.close(fd)
-        raise
+        fd = below
     return fd
 
 

@@ -5,15 +5,16 @@ import errno
 import posix
 import time
 
-from pyrunc.cgroups import devices_list, files, resources, tree
+from pyrunc.cgroups import files, tree
 from pyrunc.cgroups.driver import FREEZE_SECONDS, REMOVE_SECONDS, Cgroup
 from pyrunc.cgroups.path import ROOT
 from pyrunc.errors import CgroupError, UsageError
-from pyrunc.plan import device_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.cgroups.resources import Write
     from pyrunc.config.fields import Section
+    from pyrunc.plan.device_filter import Rule
 
     Row = tuple[str, str, str, str]
 
@@ -35,7 +36,7 @@ class Legacy(Cgroup):
         lenient: bool = False,
         rootless: bool = False,
         rows: "tuple[Row, ...]" = (),
-        devices: "tuple[bool, list[device_filter.Rule]] | None" = None,
+        devices: "tuple[bool, list[Rule]] | None" = None,
     ) -> None:
         super().__init__(paths, made, root, mode=mode)
         self._lenient = lenient
@@ -101,13 +102,15 @@ class Legacy(Cgroup):
                     raise files.failure("write", f"{directory}/{file}", error) from error
             parent = directory
 
-    def apply(self, resources_: "Section | None") -> list[str]:
-        asked = resources.writes(resources_, False)
-        self._apply_devices(resources_)
-        tree.write_all(asked, self.paths, "", self._missing)
-        return resources.warnings(resources_)
+    def apply(self, resources: "Section | None") -> list[str]:
+        from pyrunc.cgroups.resources import warnings, writes
 
-    def _missing(self, write: "resources.Write", file: str) -> CgroupError:
+        asked = writes(resources, False)
+        self._apply_devices(resources)
+        tree.write_all(asked, self.paths, "", self._missing)
+        return warnings(resources)
+
+    def _missing(self, write: "Write", file: str) -> CgroupError:
         name = write.controller
         if name in self.paths:
             return CgroupError(f"this kernel has no {file} in a cgroup of {name}", write.pointer)
@@ -116,16 +119,19 @@ class Legacy(Cgroup):
             why = "this container has no cgroup in it, as it is rootless and none may be made"
         return CgroupError(f"the cgroup controller {name} is not available: {why}", write.pointer)
 
-    def _apply_devices(self, resources_: "Section | None") -> None:
+    def _apply_devices(self, resources: "Section | None") -> None:
+        from pyrunc.cgroups import devices_list
+        from pyrunc.plan import device_filter
+
         devices = self._devices
-        if devices is None and resources_ and resources_.has("devices"):
-            devices = device_filter.rules(resources_)
+        if devices is None and resources and resources.has("devices"):
+            devices = device_filter.rules(resources)
         if devices is None:
             return
         if (directory := self.paths.get("devices")) is None:
-            if resources_ and resources_.has("devices") and "devices" not in self._dropped:
+            if resources and resources.has("devices") and "devices" not in self._dropped:
                 why = f"the cgroup controller devices is not available: not mounted below {self.root}"
-                raise CgroupError(why, resources_.at("devices"))
+                raise CgroupError(why, resources.at("devices"))
             return
         try:
             devices_list.change(directory, *devices)
@@ -137,29 +143,64 @@ class Legacy(Cgroup):
                 ) from error
 
     def join(self, pid: int, sub: "dict[str, str] | None" = None) -> None:
+        for leaf, inner in self._chosen(sub).items():
+            try:
+                fd = files.open_beneath(leaf, inner)
+                try:
+                    files.add(fd, pid)
+                finally:
+                    posix.close(fd)
+            except OSError as error:
+                if error.errno in files.DENIED and self._lenient:
+                    self._drop(leaf)
+                    continue
+                why = "its cpuset has no cpus or no memory nodes" if error.errno == errno.ENOSPC else ""
+                raise files.failure("join", f"{leaf}/{inner}".rstrip("/"), error, why) from error
+
+    def _chosen(self, sub: "dict[str, str] | None") -> dict[str, str]:
+        """{directory of the container: path beneath it}, for each hierarchy."""
         below = sub or {}
         for name in below:
             if name and name not in self.paths:
                 raise UsageError(f"--cgroup {name}:{below[name]}: the container has no cgroup of the controller {name}")
         chosen = {leaf: below.get("", "") for leaf in self._leaves()}
         chosen.update({self.paths[name]: inner for name, inner in below.items() if name})
-        for leaf, inner in chosen.items():
-            self._join(pid, leaf, inner)
+        return chosen
 
-    def _join(self, pid: int, leaf: str, inner: str) -> None:
-        file = f"{leaf}/{inner}/cgroup.procs" if inner else f"{leaf}/cgroup.procs"
+    def entrances(
+        self,
+        sub: "dict[str, str] | None" = None,
+        init: "int | None" = None,  # noqa: ARG002
+    ) -> "tuple[int | None, list[int]]":
+        clone: int | None = None
+        tasks: list[int] = []
+        leaf = inner = ""
         try:
-            fd = files.open_beneath(leaf, inner)
-            try:
-                files.add(fd, pid)
-            finally:
+            for leaf, inner in self._chosen(sub).items():
+                fd = files.open_beneath(leaf, inner)
+                if leaf == self.paths.get(""):
+                    clone = fd
+                elif (task := self._tasks(fd, leaf)) is not None:
+                    tasks.append(task)
+        except BaseException as error:
+            for fd in (*tasks, *(() if clone is None else (clone,))):
                 posix.close(fd)
+            if isinstance(error, OSError):
+                raise files.failure("open", f"{leaf}/{inner}".rstrip("/"), error) from error
+            raise
+        return clone, tasks
+
+    def _tasks(self, directory: int, leaf: str) -> "int | None":
+        """The file that a thread writes itself to; closes the directory."""
+        try:
+            return posix.open("tasks", posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=directory)
         except OSError as error:
-            if error.errno in files.DENIED and self._lenient:
-                self._drop(leaf)
-                return
-            why = "its cpuset has no cpus or no memory nodes" if error.errno == errno.ENOSPC else ""
-            raise files.failure("write", file, error, why) from error
+            if error.errno not in files.DENIED or not self._lenient:
+                raise
+            self._drop(leaf)
+            return None
+        finally:
+            posix.close(directory)
 
     def host_rows(self) -> "tuple[Row, ...]":
         return tuple(row for row in self._rows if row[0].split(",")[0] in self.paths)

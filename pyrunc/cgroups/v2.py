@@ -4,13 +4,14 @@
 import errno
 import posix
 
-from pyrunc.cgroups import files, resources, tree
+from pyrunc.cgroups import files, tree
 from pyrunc.cgroups.driver import FREEZE_SECONDS, REMOVE_SECONDS, Cgroup
 from pyrunc.cgroups.path import ROOT
 from pyrunc.errors import CgroupError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.cgroups.resources import Write
     from pyrunc.config.fields import Section
 
 _SIGKILL = 9
@@ -21,11 +22,20 @@ _DOMAIN = frozenset(("memory", "io", "hugetlb", "rdma", "misc"))
 class Unified(Cgroup):
     """See Cgroup; paths has the one key ""."""
 
-    __slots__ = ("_fresh", "_lenient")
+    __slots__ = ("_fresh", "_lenient", "_owner")
 
-    def __init__(self, paths: "dict[str, str]", made: "list[str]", root: str = ROOT, *, lenient: bool = False) -> None:
+    def __init__(
+        self,
+        paths: "dict[str, str]",
+        made: "list[str]",
+        root: str = ROOT,
+        *,
+        lenient: bool = False,
+        owner: "int | None" = None,
+    ) -> None:
         super().__init__(paths, made, root, mode="v2")
         self._lenient = lenient
+        self._owner = owner
         self._fresh = False
 
     @property
@@ -47,6 +57,13 @@ class Unified(Cgroup):
             raise files.failure("mkdir", self.path, error) from error
         self._fresh = True
         self._check()
+        if self._owner is not None:
+            from pyrunc.cgroups import delegate
+
+            try:
+                delegate.give(self.path, self._owner)
+            except OSError as error:
+                raise files.failure("chown", self.path, error) from error
 
     def _without(self, error: OSError) -> None:
         if not self._lenient:
@@ -88,24 +105,26 @@ class Unified(Cgroup):
             for directory in [one for one in self.made if one != self.path] + [self.path]:
                 _try(f"{directory}/cgroup.type", "threaded")
 
-    def apply(self, resources_: "Section | None") -> list[str]:
-        asked = resources.writes(resources_, True)
+    def apply(self, resources: "Section | None") -> list[str]:
+        from pyrunc.cgroups.resources import warnings, writes
+
+        asked = writes(resources, True)
         if asked and not self.path:
             raise CgroupError(
                 "this container has no cgroup, as it is rootless and none may be made: limits cannot be set",
                 asked[0].pointer,
             )
         if self.path:
-            self._check_usage(resources_)
+            self._check_usage(resources)
             self._check_domain(asked)
             tree.write_all(asked, {}, self.path, self._missing)
-            if not self._fresh and resources_ and resources_.has("devices"):
-                self._replace_devices(resources_)
-        return resources.warnings(resources_)
+            if not self._fresh and resources and resources.has("devices"):
+                self._replace_devices(resources)
+        return warnings(resources)
 
-    def _check_usage(self, resources_: "Section | None") -> None:
+    def _check_usage(self, limits: "Section | None") -> None:
         """memory.checkBeforeUpdate: the kernel would kill processes to reach a limit below the usage."""
-        memory = resources_.section("memory") if resources_ else None
+        memory = limits.section("memory") if limits else None
         if memory is None or not memory.flag("checkBeforeUpdate"):
             return
         try:
@@ -116,7 +135,7 @@ class Unified(Cgroup):
             if 0 < (value := memory.integer(key, -1, 2**63 - 1, 0)) <= usage:
                 raise CgroupError(f"{value} is not more than the {usage} bytes in use", memory.at(key))
 
-    def _check_domain(self, asked: "list[resources.Write]") -> None:
+    def _check_domain(self, asked: "list[Write]") -> None:
         domain = next((write for write in asked if write.controller in _DOMAIN), None)
         if domain is None:
             return
@@ -128,7 +147,7 @@ class Unified(Cgroup):
             why = f"{self.path} is {kind}, where the controller {domain.controller} does not work"
             raise CgroupError(f"{why}: a cgroup above it is threaded, or has processes of its own", domain.pointer)
 
-    def _missing(self, write: "resources.Write", file: str) -> CgroupError:
+    def _missing(self, write: "Write", file: str) -> CgroupError:
         controller = write.controller
         try:
             have = files.read(f"{self.path}/cgroup.controllers").split()
@@ -140,15 +159,15 @@ class Unified(Cgroup):
         why = "it is not enabled down to this cgroup" if controller in above else f"{self.root} has: {' '.join(above)}"
         return CgroupError(f"the cgroup controller {controller} is not available: {why}", write.pointer)
 
-    def _replace_devices(self, resources_: "Section") -> None:
+    def _replace_devices(self, limits: "Section") -> None:
         from pyrunc.cgroups import devices_bpf
         from pyrunc.plan import device_filter
 
         fd = files.open_directory(self.path)
         try:
-            devices_bpf.replace(fd, device_filter.assemble(*device_filter.rules(resources_)))
+            devices_bpf.replace(fd, device_filter.assemble(*device_filter.rules(limits)))
         except OSError as error:
-            raise files.failure("bpf", self.path, error, pointer=resources_.at("devices")) from error
+            raise files.failure("bpf", self.path, error, pointer=limits.at("devices")) from error
         finally:
             posix.close(fd)
 
@@ -174,7 +193,10 @@ class Unified(Cgroup):
         if sub:
             if set(sub) != {""}:
                 raise UsageError("on cgroup v2 --cgroup takes a path without controllers")
-            return files.open_beneath(self.path, sub[""])
+            try:
+                return files.open_beneath(self.path, sub[""])
+            except OSError as error:
+                raise files.failure("open", f"{self.path}/{sub['']}", error) from error
         directory = self.path
         if init is not None and self._passes_on():
             directory = self._cgroup_of(init) or directory
@@ -182,6 +204,11 @@ class Unified(Cgroup):
             return files.open_directory(directory)
         except OSError as error:
             raise files.failure("open", directory, error) from error
+
+    def entrances(
+        self, sub: "dict[str, str] | None" = None, init: "int | None" = None
+    ) -> "tuple[int | None, list[int]]":
+        return self.open_directory(sub, init), []
 
     def _passes_on(self) -> bool:
         try:
