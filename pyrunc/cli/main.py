@@ -138,7 +138,7 @@ def _die_of_sigpipe() -> int:
 
     _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
     _signal.raise_signal(_signal.SIGPIPE)
-    return 128 + _signal.SIGPIPE
+    return 128 + 13
 
 
 def _leave(status: int) -> "NoReturn":

@@ -202,9 +202,9 @@ def _arguments(row: Command) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def _number(text: str) -> int:
+def _number(text: str | int) -> int:
     try:
-        return number(text)
+        return number(str(text))  # Typer converts a default, too
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -236,4 +236,4 @@ def _containers(ctx: typer.Context, incomplete: str) -> list[str]:
         rows = containers(settings(options, lambda _: None))
     except PyruncError:
         return []
-    return [row["id"] for row in rows if row["id"].startswith(incomplete)]
+    return [name for row in rows if (name := str(row["id"])).startswith(incomplete)]
