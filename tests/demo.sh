@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What a container is, step by step: `make demo`. Every line after "$" can be typed as it stands.
-set -eu
+set -eu -o pipefail
 cd "$(dirname "$0")/.."
 
 id=demo
@@ -80,7 +80,7 @@ echo "In config.json: no terminal, \"sleep 1000\" as the process, hostname \"box
 edit_config
 
 step "The program" "pyrunc compiles config.json into a list of system calls. This is how it begins:"
-run "pyrunc plan --bundle $bundle | head -n 12"
+run "pyrunc plan --bundle $bundle | sed -n 1,12p"
 
 step "Create" "Everything is made, nothing runs yet: the process waits for start."
 run "pyrunc create --bundle $bundle $id </dev/null"
