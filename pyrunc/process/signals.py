@@ -7,6 +7,9 @@ import posix
 DEFAULT = (*range(1, 9), *range(10, 19), *range(20, 32), *range(34, 65))
 """What a started program gets reset: all but SIGKILL, SIGSTOP and the two that the C library keeps to itself."""
 
+ENDING = frozenset((_signal.SIGHUP, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM))
+"""Those that ask a program to end."""
+
 _KEPT = frozenset(
     (
         # A fault of our own: a handler would return to the instruction that faulted, for ever.
