@@ -6,7 +6,7 @@ import posix
 from pyrunc.linux import uapi
 
 _ENUMERATIONS = {
-    "PR": "PR_SET_ PR_CAP",
+    "PR": "PR_SET_ PR_CAPBSET PR_CAP_AMBIENT",
     "FSCONFIG": "FSCONFIG_",
     "IOCTL": "TIOC SIOC",
     "KEYCTL": "KEYCTL_",
@@ -66,7 +66,7 @@ def _enumeration(kind: str) -> dict[int, str]:
     if kind in _OTHERS:
         return _OTHERS[kind]
     prefixes = tuple(_ENUMERATIONS[kind].split())
-    return {value: name for name, value in vars(uapi).items() if name.startswith(prefixes)}
+    return {value: name for name, value in vars(uapi).items() if name.startswith(prefixes) and not name.startswith("PR_CAP_AMBIENT_")}
 
 
 def _bits(kind: str, value: int) -> str:

@@ -13,6 +13,7 @@ SYSCALLS: dict[str, tuple[int, int, str]] = {
     "write": (1, 64, "fd buf d"),
     "fstat": (5, 80, "fd buf"),
     "close": (3, 57, "fd"),
+    "rt_sigaction": (13, 134, "d buf buf d"),
     "ioctl": (16, 29, "fd IOCTL buf"),
     "dup3": (292, 24, "fd d O"),
     "socket": (41, 198, "AF SOCK d"),

@@ -134,6 +134,11 @@ def _begin(program: Program, choices: Choices, *, dumpable: bool) -> None:
         program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     program.call("prctl", PR_SET_NAME, "pyrunc:init", 0, 0, 0)
+    # Modes of devices and mount points are given in full; the process's own mask comes last.
+    program.call("umask", 0)
+    # posix_spawn(3) cannot reset the two signals that the C library keeps; a caller may have them ignored.
+    for number in (32, 33):
+        program.call("rt_sigaction", number, Struct("4Q", 0, 0, 0, 0, text="SIG_DFL"), None, 8)
 
 
 def _oom_score(process: Section, host: Host, program: Program) -> None:
@@ -149,7 +154,7 @@ def _device_filter(config: Config, host: Host, program: Program) -> None:
     if host.cgroup_mode == "v2" and host.cgroups and resources is not None and resources.has("devices"):
         from pyrunc.plan import device_filter
 
-        device_filter.compile(config, host, program, program.input("cgroup"))
+        device_filter.compile(config, host, program, cgroup_fd=program.input("cgroup"))
 
 
 def _session(program: Program, choices: Choices, *, loopback: bool) -> None:
@@ -164,9 +169,27 @@ def _session(program: Program, choices: Choices, *, loopback: bool) -> None:
 class _Filesystem:
     """The container's view of files: everything between the new mount namespace and the pivot."""
 
-    __slots__ = ("choices", "command", "config", "host", "mounts", "passwd", "private", "slave", "sources_open", "wanted")
+    __slots__ = (
+        "choices",
+        "command",
+        "config",
+        "host",
+        "mounts",
+        "passwd",
+        "private",
+        "slave",
+        "sources_open",
+        "wanted",
+    )
 
-    def __init__(self, config: Config, host: Host, wanted: namespaces.Namespaces, choices: Choices, command: "execve.Command | None") -> None:
+    def __init__(
+        self,
+        config: Config,
+        host: Host,
+        wanted: namespaces.Namespaces,
+        choices: Choices,
+        command: "execve.Command | None",
+    ) -> None:
         from pyrunc.plan import mounts
 
         self.config = config

@@ -70,6 +70,9 @@ def wait_for_start(program: Program) -> None:
     """Block on the exec fifo until `start` writes a byte; from then on failures are told to `start`."""
     fifo = program.input("exec fifo")
     program.channel(program.input("exec result"), fifo)
+    # The runtime's pipes end here: nothing of the host stays open in the created container but the two fifos.
+    program.call("close", program.input("reports"))
+    program.call("close", program.input("answers"))
     program.call("read", fifo, Struct("Q", 0, text="byte"), 1)
 
 

@@ -23,12 +23,13 @@ class Report:
 class Helper:
     """A running helper: its pid, and the pipes of the protocol."""
 
-    __slots__ = ("_answers", "_reports", "pid")
+    __slots__ = ("_answers", "_pending", "_reports", "pid")
 
     def __init__(self, pid: int, reports: int, answers: int) -> None:
         self.pid = pid
         self._reports = reports
         self._answers = answers
+        self._pending = b""
 
     def report(self) -> "Report | None":
         """The next report; None when every stage of the helper is gone, or has executed the user's command."""
@@ -37,9 +38,13 @@ class Helper:
     def answer(self) -> None:
         """Let the helper go on from a sync point."""
         try:
-            posix.write(self._answers, b"\0")
+            posix.write(self._answers, b"\0" + self._pending)
         except BrokenPipeError as error:
             raise HostError("pyrunc-init ended while it was being set up") from error
+
+    def say(self, data: bytes) -> None:
+        """Data that the program reads by itself, after the next answer; shorter than PIPE_BUF."""
+        self._pending = data
 
     def reap(self) -> int:
         """Wait for the parent stage, which leaves as soon as it has reported; its wait status."""

@@ -24,26 +24,23 @@ _DEFAULT_SIGNALS = (*range(1, 9), *range(10, 19), *range(20, 32), *range(34, 65)
 """All but SIGKILL, SIGSTOP and the two that the C library keeps: Python's ignored SIGPIPE would survive execve(2)."""
 
 
-def spawn(program: "Program", descriptors: "Mapping[str, int]", numbers: "Mapping[str, int]", preserve: int) -> Helper:
+def spawn(program: "Program", descriptors: "Mapping[str, int]", preserve: int) -> Helper:
     """Start the helper on `program`.
 
-    `descriptors` are the program's inputs that are open here, by name; each is closed in no place. `numbers` are the
-    other inputs. `preserve` descriptors from 3 on stay open in the container's process.
+    `descriptors` are the program's inputs that are open here, by name; they stay open here. "reports", "answers" and
+    "first free" are the protocol's own. `preserve` descriptors from 3 on stay open in the container's process.
     """
     reports, reports_end = posix.pipe2(posix.O_CLOEXEC)
     answers_end, answers = posix.pipe2(posix.O_CLOEXEC)
     first = 3 + preserve
-    inputs = dict(numbers)
+    inputs = {"reports": first + 1, "answers": first + 2}
     opened = [reports_end, answers_end]
     try:
         names = [name for name in descriptors if name in program.inputs]
         for place, name in enumerate(names):
             inputs[name] = first + 3 + place
-        raw = program.encode(
-            {name: inputs.get(name, -1) for name in program.inputs} | {"first free": first + 3 + len(names)},
-            first + 1,
-            first + 2,
-        )
+        inputs["first free"] = first + 3 + len(names)
+        raw = program.encode(inputs, first + 1, first + 2)
         code = _sealed("pyrunc-program", raw, 0)
         opened.append(code)
         binary = _helper_binary()
@@ -93,7 +90,9 @@ def _sealed(name: str, raw: bytes, flags: int) -> int:
         try:
             fd = posix.memfd_create(name, _MFD_CLOEXEC | _MFD_ALLOW_SEALING)
         except OSError as error:
-            raise HostError(f"memfd_create: {error.strerror}; the helper runs from nothing but sealed memory") from error
+            raise HostError(
+                f"memfd_create: {error.strerror}; the helper runs from nothing but sealed memory"
+            ) from error
     written = 0
     while written < len(raw):
         written += posix.write(fd, raw[written:])

@@ -20,7 +20,8 @@ class Record:
     pid, start: the container's first process, 0 until it is known; start is field 22 of its stat. boot: the boot id.
     manager: "cgroupfs", "systemd" or "disabled", as create was told. cgroup: what the cgroup driver needs to find the
     cgroup again. annotations: of config.json. own_pids: whether it has a pid namespace of its own, so that its first
-    process takes all others along. hooks: the kinds of hooks that config.json as created has.
+    process takes all others along. hooks: the kinds of hooks that config.json as created has. has_process: whether it
+    has a process. tail: [index, name, origin] of the instructions that run after `start`, for the errors of start.
     """
 
     __slots__ = (
@@ -29,6 +30,7 @@ class Record:
         "bundle",
         "cgroup",
         "created",
+        "has_process",
         "hooks",
         "id",
         "manager",
@@ -39,6 +41,7 @@ class Record:
         "rootfs",
         "start",
         "status",
+        "tail",
     )
 
     def __init__(
@@ -59,6 +62,8 @@ class Record:
         annotations: "dict[str, str] | None" = None,
         own_pids: bool = True,
         hooks: "list[str] | None" = None,
+        has_process: bool = True,
+        tail: "list[object] | None" = None,
     ) -> None:
         """A record; what is not given is that of this moment, this user, this boot."""
         self.id = id
@@ -76,6 +81,8 @@ class Record:
         self.annotations = {} if annotations is None else annotations
         self.own_pids = own_pids
         self.hooks = [] if hooks is None else hooks
+        self.has_process = has_process
+        self.tail = [] if tail is None else tail
 
     def bind(self, pid: int) -> None:
         """Take `pid`, a live child, as the container's process. StateError when there is no such process."""
@@ -109,6 +116,8 @@ class Record:
                 "manager": self.manager,
                 "ownPids": self.own_pids,
                 "hooks": self.hooks,
+                "hasProcess": self.has_process,
+                "tail": self.tail,
                 "annotations": self.annotations,
                 "cgroup": self.cgroup,
             }
@@ -138,6 +147,8 @@ def from_bytes(data: bytes, path: str = "state.json") -> Record:
             own_pids=section.flag("ownPids"),
             annotations=section.strings("annotations"),
             hooks=hooks,
+            has_process=section.flag("hasProcess", default=True),
+            tail=section.array("tail"),
             cgroup=cgroup,
             **texts,
         )

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runtime's part while pyrunc-init sets a container up: what it answers at each sync point, and what it undoes."""
+
+import posix
+import select
+
+from pyrunc.errors import HostError
+from pyrunc.plan import ops
+from pyrunc.plan.compile import COPY_UP, CREATED, PREPARE, READY
+from pyrunc.state import journal, status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.launch import Draft
+    from pyrunc.process.protocol import Helper, Report
+    from pyrunc.state.record import Record
+    from pyrunc.state.store import Entry
+
+_KILL_SECONDS = 10
+_FD = 0xFFFF
+
+
+class Conversation:
+    """One set-up. states: descriptors of the files that hooks inside read as their state, by the program's input names."""
+
+    __slots__ = ("_draft", "_entry", "_helper", "_parent_stage", "_pidfd", "_record", "pid", "states")
+
+    def __init__(self, draft: "Draft", entry: "Entry", record: "Record") -> None:
+        self._draft = draft
+        self._entry = entry
+        self._record = record
+        self._helper: Helper | None = None
+        self._parent_stage = 0
+        self._pidfd = -1
+        self.pid = 0
+        self.states: dict[str, int] = {}
+        for name in ("creating state", "created state"):
+            if name in draft.program.inputs:
+                self.states[name] = posix.memfd_create("state", posix.MFD_CLOEXEC)
+
+    def hold(self, helper: "Helper") -> None:
+        """Answer until the container is created."""
+        self._helper = helper
+        self._parent_stage = helper.pid
+        while True:
+            report = helper.report()
+            if report is None or report.kind in (ops.REPORT_ERROR, ops.REPORT_HOOK):
+                raise self._failure(report)
+            if report.kind == ops.REPORT_PID:
+                self._born(report.value)
+                continue
+            point = report.value & _FD
+            self._answer(point, report)
+            helper.answer()
+            if point == READY:
+                return
+
+    def _answer(self, point: int, report: "Report") -> None:
+        if point == PREPARE:
+            if self._draft.wanted.new(0x10000000):
+                from pyrunc.process.idmap import write_maps
+
+                write_maps(self.pid, self._draft.config, rootless=self._draft.host.rootless)
+            self._draft.cgroup.join(self.pid)
+        elif point == CREATED:
+            self._host_hooks()
+        elif point == COPY_UP:
+            from pyrunc.process.copy_up import copy_up
+
+            copy_up(self.pid, report.value >> 16 & _FD, report.value >> 32 & _FD)
+        elif point == READY:
+            self._ready(report)
+
+    def _born(self, pid: int) -> None:
+        self.pid = pid
+        self._pidfd = posix.pidfd_open(pid)
+        self._record.bind(pid)
+        journal.note(self._entry, journal.PROCESS, f"{pid} {self._record.start}")
+        posix.waitpid(self._parent_stage, 0)
+        self._parent_stage = 0
+        if "creating state" in self.states:
+            from pyrunc.container.query import hook_state
+
+            posix.write(self.states["creating state"], hook_state(self._record, status.CREATING, self._inner_pid()))
+
+    def _inner_pid(self) -> int:
+        """The pid as the container sees it, which hooks in its namespaces are told: the last of NSpid, proc_pid_status(5)."""
+        with open(f"/proc/{self.pid}/status", "rb") as file:  # noqa: PTH123 - pathlib costs 10 ms
+            for line in file:
+                if line.startswith(b"NSpid:"):
+                    return int(line.split()[-1])
+        return self.pid
+
+    def _host_hooks(self) -> None:
+        from pyrunc.container.query import hook_state
+        from pyrunc.process.hooks import run_hooks
+
+        hooks = self._draft.config.require("hooks")
+        state = hook_state(self._record, status.CREATING)
+        for kind in ("prestart", "createRuntime"):
+            run_hooks(hooks.sections(kind), state, kind, self._record.bundle)
+
+    def _ready(self, report: "Report") -> None:
+        draft, record = self._draft, self._record
+        if draft.config.has("process"):
+            from pyrunc.plan import rlimits
+
+            limits = rlimits.outside(draft.config, draft.host)
+            if limits:
+                from pyrunc.process.limits import prlimit
+
+                prlimit(self.pid, limits)
+        if "created state" in self.states:
+            from pyrunc.container.query import hook_state
+
+            posix.write(self.states["created state"], hook_state(record, status.CREATED, self._inner_pid()))
+        record.status = status.CREATED
+        status.save(self._entry, record)
+        if draft.options.pid_file:
+            from pyrunc.container.pid_file import write_pid_file
+
+            write_pid_file(draft.options.pid_file, self.pid)
+        if draft.options.pidfd_socket:
+            from pyrunc.process.console import send_descriptor
+
+            send_descriptor(draft.options.pidfd_socket, self._pidfd)
+        if "answers" in draft.program.inputs and self._helper is not None:
+            self._helper.say(self._home(report))
+
+    def _home(self, report: "Report") -> bytes:
+        from pyrunc.process.home import home
+
+        user = self._draft.config.require("process").section("user")
+        uid = user.integer("uid", 0, 2**32 - 2, 0) if user is not None else 0
+        fd = report.value >> 16
+        return home(self.pid, fd, uid).encode("utf-8", "surrogateescape") + b"\0"
+
+    def _failure(self, report: "Report | None") -> Exception:
+        from pyrunc.process.explain import failure
+
+        process = self._draft.config.section("process")
+        args = process.texts("args") if process is not None else []
+        return failure(self._draft.program, report, self.pid or self._parent_stage, args)
+
+    def kill(self) -> None:
+        """End every stage of the helper, and with it whatever it has started in a pid namespace of its own."""
+        if self._helper is not None:
+            self._helper.close()
+        if self._parent_stage:
+            posix.waitpid(self._parent_stage, 0)
+            self._parent_stage = 0
+        if self._pidfd >= 0:
+            import _signal
+
+            try:
+                _signal.pidfd_send_signal(self._pidfd, 9)
+            except ProcessLookupError:
+                pass
+            poll = select.poll()
+            poll.register(self._pidfd, select.POLLIN)
+            if not poll.poll(_KILL_SECONDS * 1000):
+                raise HostError(f"process {self.pid} of the container does not end, though it was killed")
+            try:
+                posix.waitpid(self.pid, 0)
+            except ChildProcessError:
+                pass
+
+    def close(self) -> None:
+        if self._helper is not None:
+            self._helper.close()
+        for fd in (self._pidfd, *self.states.values()):
+            if fd >= 0:
+                posix.close(fd)
+        self._pidfd = -1
+        self.states = {}

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""runtime.md#delete: everything that create made is removed, and the id is free again."""
+
+import posix
+import select
+
+from pyrunc.cgroups.driver import Cgroup, from_directories, from_state
+from pyrunc.container.query import hook_state, status_of
+from pyrunc.errors import HostError, NotFoundError, PyruncError, StateError
+from pyrunc.state import journal, status
+from pyrunc.state.store import CONFIG, Entry, open_entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.settings import Settings
+    from pyrunc.state.record import Record
+
+_SECONDS = 10
+
+
+def delete(settings: "Settings", container_id: str, *, force: bool = False) -> None:
+    """Delete a stopped or created container; with `force` any, and one that is not there is no error.
+
+    With `force` a record that cannot be read is no hindrance: the journal names what was made.
+    """
+    try:
+        entry = open_entry(settings.root, container_id)
+    except NotFoundError:
+        if force:
+            return
+        raise
+    try:
+        entry.lock()
+        delete_locked(settings, entry, force=force)
+    finally:
+        entry.close()
+
+
+def delete_locked(settings: "Settings", entry: Entry, *, force: bool) -> None:
+    """The same for a caller that has the lock."""
+    record = _read(entry, force=force)
+    if record is None:
+        _remove_journalled(entry)
+        entry.remove()
+        return
+    found = status_of(entry, record)
+    if not force:
+        status.require("delete", record.id, found)
+    cgroup = from_state(record.cgroup)
+    _end(record, cgroup, shared=not record.own_pids or force)
+    cgroup.remove()
+    for directory in reversed(journal.values(entry, journal.CGROUP)):
+        _rmdir(directory)
+    if "poststop" in record.hooks:
+        _poststop(settings, entry, record)
+    entry.remove()
+
+
+def _read(entry: Entry, *, force: bool) -> "Record | None":
+    try:
+        return status.load(entry)
+    except StateError:
+        if not force:
+            raise
+        return None
+
+
+def _end(record: "Record", cgroup: Cgroup, *, shared: bool) -> None:
+    """Kill what runs. Without a pid namespace of its own the end of the first process leaves the others alive."""
+    import _signal
+
+    if shared:
+        cgroup.signal(9)
+    pidfd = status.open_process(record)
+    if pidfd < 0:
+        return
+    try:
+        _signal.pidfd_send_signal(pidfd, 9)
+        cgroup.thaw()
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        if not poll.poll(_SECONDS * 1000):
+            raise HostError(f"process {record.pid} of the container does not end, though it was killed")
+    except ProcessLookupError:
+        pass
+    finally:
+        posix.close(pidfd)
+
+
+def _remove_journalled(entry: Entry) -> None:
+    """What the journal names, where the record says nothing: processes by pid and start time, then their cgroups."""
+    from pyrunc.state.record import process_stat
+
+    cgroup = from_directories(journal.values(entry, journal.CGROUP))
+    cgroup.signal(9)
+    for value in journal.values(entry, journal.PROCESS):
+        pid, _, start = value.partition(" ")
+        stat = process_stat(int(pid)) if pid.isdigit() and int(pid) > 1 else None
+        if stat is not None and str(stat[1]) == start:
+            _kill(int(pid), int(start))
+    cgroup.remove()
+
+
+def _kill(pid: int, start: int) -> None:
+    import _signal
+
+    from pyrunc.state.record import process_stat
+
+    try:
+        pidfd = posix.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        stat = process_stat(pid)
+        if stat is not None and stat[1] == start:
+            _signal.pidfd_send_signal(pidfd, 9)
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            poll.poll(_SECONDS * 1000)
+    except ProcessLookupError:
+        pass
+    finally:
+        posix.close(pidfd)
+
+
+def _rmdir(directory: str) -> None:
+    """A parent that create had to make goes too, once no other container is in it."""
+    try:
+        posix.rmdir(directory)
+    except OSError:
+        return
+
+
+def _poststop(settings: "Settings", entry: Entry, record: "Record") -> None:
+    """poststop hooks run when the container is gone; a failing one is a warning (runtime.md#lifecycle)."""
+    from pyrunc.config.fields import Config
+    from pyrunc.config.load import parse
+    from pyrunc.process.hooks import run_poststop
+
+    try:
+        config = Config(parse(entry.read(CONFIG)), record.bundle)
+        hooks = config.require("hooks").sections("poststop")
+    except (PyruncError, FileNotFoundError) as error:
+        settings.warn(f"poststop hooks cannot be read: {error}")
+        return
+    for warning in run_poststop(hooks, hook_state(record, status.STOPPED, 0), record.bundle):
+        settings.warn(warning)

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a bundle to a process that waits for `start`: what `create` and `run` have in common.
+
+The order makes a crash lose nothing: claim the id, save the record, name each outside thing in the journal, make it.
+Any failure undoes all of it (runtime.md#errors).
+"""
+
+import posix
+
+from pyrunc.config.fields import Config
+from pyrunc.config.load import load
+from pyrunc.config.validate import rootless, validate
+from pyrunc.container.conversation import Conversation
+from pyrunc.errors import UsageError
+from pyrunc.linux.host import Host, probe
+from pyrunc.plan import rootfs
+from pyrunc.plan.compile import Choices, container
+from pyrunc.plan.namespaces import Namespaces
+from pyrunc.plan.ops import CHANNEL
+from pyrunc.process.spawn import check_preserved, spawn
+from pyrunc.state import journal, status
+from pyrunc.state.ids import validate_id
+from pyrunc.state.record import Record
+from pyrunc.state.store import CONFIG, FIFO, Entry, claim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cgroups.driver import Cgroup
+    from pyrunc.container.settings import Settings
+    from pyrunc.plan.program import Program
+    from pyrunc.process.protocol import Helper
+
+RESULT = "exec.result"
+"""The fifo on which init tells `start` why the user's program could not be executed; its end is success."""
+
+
+class Options:
+    """What create and run are asked for; console_fd: a connected socket for the terminal, or -1."""
+
+    __slots__ = ("config_file", "console_fd", "no_new_keyring", "no_pivot", "pid_file", "pidfd_socket", "preserve_fds")
+
+    def __init__(
+        self,
+        *,
+        config_file: "str | None" = None,
+        pid_file: "str | None" = None,
+        pidfd_socket: "str | None" = None,
+        no_pivot: bool = False,
+        no_new_keyring: bool = False,
+        preserve_fds: int = 0,
+    ) -> None:
+        self.config_file = config_file
+        self.pid_file = pid_file
+        self.pidfd_socket = pidfd_socket
+        self.no_pivot = no_pivot
+        self.no_new_keyring = no_new_keyring
+        self.preserve_fds = preserve_fds
+        self.console_fd = -1
+
+
+class Draft:
+    """A container that exists on paper: everything is read, checked and compiled, and nothing outside has changed."""
+
+    __slots__ = ("cgroup", "config", "host", "id", "options", "program", "settings", "wanted")
+
+    def __init__(self, settings: "Settings", container_id: str, bundle: str, options: Options) -> None:
+        from pyrunc.cgroups.driver import open_cgroup
+
+        self.id = validate_id(container_id)
+        self.settings = settings
+        self.options = options
+        self.config: Config = load(bundle, options.config_file)
+        self.host: Host = probe()
+        if settings.rootless is not None:
+            self.host.own_ids = settings.rootless or self.host.own_ids
+        for warning in validate(self.config, self.host):
+            settings.warn(warning)
+        rootless(self.config, self.host)
+        options.preserve_fds += _socket_activation(self.config)
+        check_preserved(options.preserve_fds)
+        self.wanted = Namespaces(self.config)
+        self.cgroup: Cgroup = open_cgroup(self.config, self.id, settings.cgroup_manager, rootless=self.host.rootless)
+        self.host.cgroups = self.cgroup.host_rows()
+        self.host.cgroup_mode = self.cgroup.mode if self.host.cgroups else self.host.cgroup_mode
+        choices = Choices(
+            preserve_fds=options.preserve_fds,
+            keyring=None if options.no_new_keyring else f"_ses.{self.id}",
+            no_pivot=options.no_pivot,
+            bpf=seccomp_filter(settings, self.config, self.host),
+        )
+        self.program: Program = container(self.config, self.host, choices)
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the process gets a terminal."""
+        process = self.config.section("process")
+        return process is not None and process.flag("terminal")
+
+
+def launch(draft: Draft) -> "tuple[Entry, Record]":
+    """Make the container of a draft; its entry is locked, its process waits for `start`."""
+    entry = claim(draft.settings.root, draft.id)
+    try:
+        return entry, _launch(draft, entry)
+    except BaseException:
+        entry.close()
+        raise
+
+
+def _launch(draft: Draft, entry: Entry) -> Record:
+    record = None
+    conversation = None
+    try:
+        entry.lock()
+        record = _record(draft)
+        status.save(entry, record)
+        entry.write(CONFIG, _config_bytes(draft))
+        for directory in draft.cgroup.directories():
+            journal.note(entry, journal.CGROUP, directory)
+        draft.cgroup.create()
+        linux = draft.config.section("linux")
+        for warning in draft.cgroup.apply(linux.section("resources") if linux is not None else None):
+            draft.settings.warn(warning)
+        entry.make_fifo(FIFO)
+        entry.make_fifo(RESULT)
+        conversation = Conversation(draft, entry, record)
+        conversation.hold(_spawn(draft, entry, conversation))
+    except BaseException:
+        _undo(draft, entry, conversation)
+        raise
+    finally:
+        if conversation is not None:
+            conversation.close()
+    return record
+
+
+def _record(draft: Draft) -> Record:
+    hooks = draft.config.section("hooks")
+    kinds = [kind for kind in hooks.data if hooks.array(kind)] if hooks is not None else []
+    return Record(
+        id=draft.id,
+        bundle=draft.config.bundle,
+        rootfs=rootfs.path(draft.config),
+        oci_version=draft.config.text("ociVersion"),
+        manager=draft.settings.cgroup_manager,
+        cgroup=draft.cgroup.record(),
+        annotations=draft.config.strings("annotations"),
+        own_pids=draft.wanted.private("pid"),
+        hooks=kinds,
+        has_process=draft.config.has("process"),
+        tail=_tail(draft.program),
+    )
+
+
+def _tail(program: "Program") -> list[object]:
+    """What runs after `start`, as far as its errors need it: the program itself is gone by then."""
+    wait = next(op.index for op in program.ops if op.code == CHANNEL)
+    return [[op.index, op.name, op.origin] for op in program.ops[wait:] if op.origin]
+
+
+def _config_bytes(draft: Draft) -> bytes:
+    from pyrunc.config.dump import dump
+
+    return dump(draft.config.data).encode("ascii")
+
+
+def _spawn(draft: Draft, entry: Entry, conversation: Conversation) -> "Helper":
+    descriptors: dict[str, int] = {}
+    opened = []
+    try:
+        for name, file in (("exec fifo", FIFO), ("exec result", RESULT)):
+            # Both ends are held, so that neither opening blocks and neither sees an end before `start` has come and gone.
+            fd = posix.open(file, posix.O_RDWR | posix.O_CLOEXEC, dir_fd=entry.fd)
+            descriptors[name] = fd
+            opened.append(fd)
+        directory = draft.cgroup.open_directory() if "cgroup" in draft.program.inputs else None
+        if directory is not None:
+            descriptors["cgroup"] = directory
+            opened.append(directory)
+        if draft.options.console_fd >= 0:
+            descriptors["console"] = draft.options.console_fd
+        descriptors.update(conversation.states)
+        return spawn(draft.program, descriptors, draft.options.preserve_fds)
+    finally:
+        for fd in opened:
+            posix.close(fd)
+
+
+def _undo(draft: Draft, entry: Entry, conversation: "Conversation | None") -> None:
+    """Leave the system as it was: the process first, then what the journal names, the entry last."""
+    if conversation is not None:
+        conversation.kill()
+    draft.cgroup.signal(9)
+    try:
+        draft.cgroup.remove(parents=True)
+    finally:
+        entry.remove()
+
+
+def seccomp_filter(settings: "Settings", config: Config, host: Host) -> bytes:
+    """The compiled linux.seccomp, b"" without one."""
+    linux = config.section("linux")
+    section = linux.section("seccomp") if linux is not None else None
+    if section is None:
+        return b""
+    from pyrunc.seccomp import cache
+
+    return cache.load(section, host.machine, f"{settings.root}/{cache.DIRECTORY}")
+
+
+def check_terminal(*, terminal: bool, detach: bool, console_socket: "str | None") -> None:
+    """runc's rules: a terminal needs somebody who holds its other end."""
+    if detach and terminal and not console_socket:
+        raise UsageError("cannot allocate tty if pyrunc will detach without setting console socket")
+    if console_socket and not (detach and terminal):
+        raise UsageError("cannot use console socket if pyrunc will not detach or allocate tty")
+
+
+def _socket_activation(config: Config) -> int:
+    """sd_listen_fds(3): the descriptors that systemd gave us are the container's, and its environment says so."""
+    count = posix.environ.get(b"LISTEN_FDS", b"")
+    process = config.section("process")
+    if not count.isdigit() or not int(count) or process is None:
+        return 0
+    added = [f"LISTEN_FDS={int(count)}", "LISTEN_PID=1"]
+    names = posix.environ.get(b"LISTEN_FDNAMES")
+    if names:
+        added.append("LISTEN_FDNAMES=" + names.decode("utf-8", "surrogateescape"))
+    process.data["env"] = [*process.texts("env"), *added]
+    return int(count)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pid files as engines read them: the number alone, mode 0644, in place as a whole."""
+
+import posix
+
+from pyrunc.errors import HostError
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Write `pid` to a new file beside `path`, and rename it there."""
+    folder, slash, name = path.rpartition("/")
+    fresh = f"{folder}{slash}.{name}.{posix.getpid()}"
+    try:
+        fd = posix.open(fresh, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o644)
+        try:
+            posix.fchmod(fd, 0o644)
+            posix.write(fd, str(pid).encode())
+        finally:
+            posix.close(fd)
+        posix.rename(fresh, path)
+    except OSError as error:
+        raise HostError(f'cannot write the pid file "{path}": {error.strerror}') from error

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""runtime.md#start: let the created container's process execute the user's program."""
+
+import errno
+import posix
+import select
+
+from pyrunc.config.fields import Config
+from pyrunc.container.launch import RESULT
+from pyrunc.container.query import hook_state, status_of
+from pyrunc.errors import PyruncError, StateError, StatusError
+from pyrunc.process.protocol import Report, read_report
+from pyrunc.state import status
+from pyrunc.state.store import CONFIG, FIFO, Entry, open_entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.settings import Settings
+    from pyrunc.state.record import Record
+
+
+def start(settings: "Settings", container_id: str) -> None:
+    """Start a created container; when its program cannot be executed, that is an error here and the container is stopped."""
+    entry = open_entry(settings.root, container_id)
+    try:
+        entry.lock()
+        record = status.load(entry)
+        status.require("start", record.id, status_of(entry, record))
+        start_locked(entry, record)
+    finally:
+        entry.close()
+
+
+def start_locked(entry: Entry, record: "Record") -> None:
+    """The same for a caller that has the lock and knows the status."""
+    config = None
+    if record.hooks or not record.has_process:
+        config = saved_config(entry, record)
+        if not record.has_process:
+            raise StatusError("/process: is required to start the container")
+    report = _release(entry)
+    if report is not None:
+        raise _failure(entry, record, report)
+    entry.discard(FIFO)
+    entry.discard(RESULT)
+    record.status = status.RUNNING
+    status.save(entry, record)
+    if config is not None and "poststart" in record.hooks:
+        _poststart(entry, record, config)
+
+
+def saved_config(entry: Entry, record: "Record") -> Config:
+    """config.json as it was at create: later changes of the bundle do not count (runtime.md#lifecycle)."""
+    from pyrunc.config.load import parse
+
+    return Config(parse(entry.read(CONFIG)), record.bundle)
+
+
+def _release(entry: Entry) -> "Report | None":
+    """Write the byte that init waits for, and take its report: None when the program was executed."""
+    result = posix.open(RESULT, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=entry.fd)
+    try:
+        try:
+            fifo = posix.open(FIFO, posix.O_WRONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=entry.fd)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                raise StatusError("cannot start a container that has stopped") from error
+            raise StateError(f"{entry.path}/{FIFO}: {error.strerror}") from error
+        posix.write(fifo, b"\0")
+        # Held open until the report is read: init, when it failed, waits for a word or for time to pass.
+        try:
+            poll = select.poll()
+            poll.register(result, select.POLLIN)
+            poll.poll()
+            return read_report(result)
+        finally:
+            posix.close(fifo)
+    finally:
+        posix.close(result)
+
+
+def _failure(entry: Entry, record: "Record", report: Report) -> PyruncError:
+    from pyrunc.process.explain import of_instruction
+
+    config = saved_config(entry, record)
+    name, origin = next(((row[1], row[2]) for row in record.tail if row[0] == report.index), ("execve", ""))
+    args = config.require("process").texts("args")
+    error = of_instruction(name, origin, report, record.pid, args, name)
+    stop(entry, record)
+    return error
+
+
+def stop(entry: Entry, record: "Record") -> None:
+    """End the container's process, and write that it is stopped."""
+    import _signal
+
+    pidfd = status.open_process(record)
+    if pidfd >= 0:
+        try:
+            _signal.pidfd_send_signal(pidfd, 9)
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            poll.poll(10_000)
+        except ProcessLookupError:
+            pass
+        finally:
+            posix.close(pidfd)
+    record.status = status.STOPPED
+    status.save(entry, record)
+
+
+def _poststart(entry: Entry, record: "Record", config: Config) -> None:
+    """poststart hooks; when one fails the container is stopped (runtime.md#lifecycle step 9)."""
+    from pyrunc.process.hooks import run_hooks
+
+    hooks = config.require("hooks").sections("poststart")
+    try:
+        run_hooks(hooks, hook_state(record, status.RUNNING), "poststart", record.bundle)
+    except PyruncError:
+        stop(entry, record)
+        raise
