@@ -2,6 +2,7 @@
 """Consoles: sockets, the caller's terminal, and a relay that loses nothing, with real ptys."""
 
 import array
+import ctypes
 import fcntl
 import os
 import signal
@@ -11,7 +12,6 @@ import subprocess
 import sys
 import termios
 import time
-import tty
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -357,7 +357,7 @@ def test_anything_but_one_terminal_is_refused(count: int) -> None:
 
 
 def test_raw_is_what_the_c_library_calls_raw() -> None:
-    """tty.setraw of Python 3.12 and later is cfmakeraw(3)."""
+    libc = ctypes.CDLL(None)
     master, slave = os.openpty()
     terminal = console.Terminal.__new__(console.Terminal)
     terminal.fd = slave
@@ -365,11 +365,11 @@ def test_raw_is_what_the_c_library_calls_raw() -> None:
     terminal.make_raw()
     raw = termios.tcgetattr(slave)
     terminal.restore()
-    tty.setraw(slave)
-    want = termios.tcgetattr(slave)
-    if sys.version_info >= (3, 12):
-        assert raw == want
-    assert not raw[3] & (termios.ICANON | termios.ISIG | termios.ECHO)
-    assert not raw[1] & termios.OPOST
+    assert termios.tcgetattr(slave) == terminal._before
+    attributes = ctypes.create_string_buffer(256)
+    assert libc.tcgetattr(slave, attributes) == 0
+    libc.cfmakeraw(attributes)
+    assert libc.tcsetattr(slave, termios.TCSANOW, attributes) == 0
+    assert termios.tcgetattr(slave) == raw
     os.close(master)
     os.close(slave)
