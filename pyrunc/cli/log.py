@@ -52,7 +52,7 @@ class Log:
             line = f"time={encode_basestring(_now())} level={level} msg={encode_basestring(message)}"
         put(self.fd, line)
 
-    def warn(self, message: str) -> None:
+    def warning(self, message: str) -> None:
         """A warning: what is wrong, and changes nothing (runtime.md#warnings)."""
         self.write("warning", message)
 

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start-up is a feature: each hot command loads its own modules of pyrunc, and of Python only those named here."""
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Modules of the standard library that may be loaded: each costs less than 0.1 ms, or is there in any case.
+ALLOWED = {
+    *("_json", "_signal", "_struct", "errno", "fcntl", "posix", "select", "struct", "sys", "termios", "time"),
+    *("_socket", "_hashlib", "_sha2", "_sha256", "_blake2", "math", "binascii", "_posixsubprocess", "resource"),
+}
+BANNED = {
+    *("typer", "click", "rich", "jsonschema", "pyroute2", "dataclasses", "typing", "pathlib", "argparse", "logging"),
+    *("subprocess", "re", "enum", "socket", "tempfile", "asyncio", "json", "os", "signal", "collections"),
+    *("contextlib", "functools", "ctypes", "__future__", "inspect", "threading", "traceback"),
+}
+
+# What runs in the child: the modules that one call adds to a bare interpreter, printed before it ends.
+PROBE = """
+import sys
+before = set(sys.modules)
+sys.path.insert(0, {root!r})
+from pyrunc.cli import main
+status = main.run(sys.argv[1:])
+for name in sorted(set(sys.modules) - before):
+    sys.stderr.write("loaded " + name + chr(10))
+sys.exit(status)
+"""
+
+
+def loaded(*argv: str) -> set[str]:
+    """The modules that `pyrunc argv` loads."""
+    words = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", PROBE.format(root=str(ROOT)), *argv]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+    lines = done.stderr.splitlines()
+    assert "internal error" not in done.stderr
+    return {line.removeprefix("loaded ") for line in lines if line.startswith("loaded ")}
+
+
+def imported(modules: str) -> set[str]:
+    """The modules that importing these loads."""
+    code = PROBE.format(root=str(ROOT)).replace("status = main.run(sys.argv[1:])", f"import {modules}; status = 0")
+    words = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return {line.removeprefix("loaded ") for line in done.stderr.splitlines()}
+
+
+def foreign(modules: set[str]) -> set[str]:
+    return {name for name in modules if name.partition(".")[0] != "pyrunc"} - ALLOWED
+
+
+VERBS = ["create", "start", "run", "state", "kill", "delete", "exec", "list", "version", "plan", "spec"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_a_verb_imports(verb: str) -> None:
+    """At its top, whatever the container is."""
+    modules = imported(f"pyrunc.commands.{verb}")
+    assert not foreign(modules)
+    assert not {name.partition(".")[0] for name in modules} & BANNED
+    others = {f"pyrunc.commands.{other}" for other in VERBS} - {f"pyrunc.commands.{verb}"}
+    assert modules & others <= ({"pyrunc.commands.create"} if verb == "run" else set())
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["state", "nobody"],
+        ["start", "nobody"],
+        ["kill", "nobody", "9"],
+        ["delete", "--force", "nobody"],
+        ["exec", "nobody", "true"],
+        ["list"],
+        ["--version"],
+        ["create", "-b", "/nonexistent", "nobody"],
+    ],
+    ids=" ".join,
+)
+def test_what_a_call_loads(argv: list[str], tmp_path: Path) -> None:
+    """While it runs, too: a function's own imports count."""
+    modules = loaded("--root", str(tmp_path / "root"), "--log", str(tmp_path / "log"), "--log-format", "json", *argv)
+    assert "pyrunc.cli.main" in modules
+    assert not foreign(modules)
+    assert "pyrunc.cli.typer_app" not in modules
+
+
+def test_the_parser_imports_nothing() -> None:
+    """Table and parser know their rows and the errors."""
+    own = {name for name in imported("pyrunc.cli.parse") if name.startswith("pyrunc")}
+    assert {"pyrunc.cli.parse", "pyrunc.cli.table", "pyrunc.errors"} <= own
+    state = {name for name in own if name.startswith(("pyrunc.container", "pyrunc.plan", "pyrunc.state"))}
+    assert state <= {"pyrunc.container", "pyrunc.container.settings"}
+
+
+def test_the_probe_sees_what_is_banned() -> None:
+    """The test itself: help is the call that loads Typer."""
+    code = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {sysconfig.get_path('purelib')!r}]; import pyrunc.cli.typer_app"
+    code += "; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert {"typer", "typing", "os"} <= set(done.stdout.split())
