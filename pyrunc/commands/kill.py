@@ -2,7 +2,6 @@
 """pyrunc kill CONTAINER [SIGNAL]: send a signal to the process of a container."""
 
 from pyrunc.container.kill import kill
-from pyrunc.errors import UsageError
 from pyrunc.linux.signals import number
 
 TYPE_CHECKING = False
@@ -15,7 +14,5 @@ if TYPE_CHECKING:
 def run(settings: "Settings", values: "dict[str, Any]") -> int:
     word = values["signal"]
     signal = None if word is None else number(word)
-    if word is not None and signal is None:
-        raise UsageError(f'unknown signal "{word}"')
     kill(settings, values["container"], signal, all=values["all"])
     return 0

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signal names and numbers: signal(7), asm-generic/signal.h (so on x86_64, aarch64, riscv64, arm, s390x, ppc64le)."""
 
+from pyrunc.errors import UsageError
+
 NAMES = {
     "HUP": 1,
     "INT": 2,
@@ -43,18 +45,19 @@ RTMIN = 34
 RTMAX = 64
 
 
-def number(text: str) -> int | None:
-    """The signal of a decimal number from 0 (none is sent, existence is tested) to 64, or of a name; else None.
+def number(text: str) -> int:
+    """The signal of a decimal number from 0 (none is sent, existence is tested) to 64, or of a name; else UsageError.
 
     Names: any case, with or without SIG, and RTMIN, RTMIN+n, RTMAX, RTMAX-n.
     """
     if text.isascii() and text.isdigit():
-        value = int(text) if len(text) <= 3 else -1
-        return value if 0 <= value <= RTMAX else None
-    name = text.upper().removeprefix("SIG")
-    if name[:5] in {"RTMIN", "RTMAX"}:
-        return _real_time(name)
-    return NAMES.get(name)
+        value: int | None = int(text) if len(text) <= 3 and int(text) <= RTMAX else None
+    else:
+        name = text.upper().removeprefix("SIG")
+        value = _real_time(name) if name[:5] in {"RTMIN", "RTMAX"} else NAMES.get(name)
+    if value is None:
+        raise UsageError(f'unknown signal "{text}"')
+    return value
 
 
 def _real_time(name: str) -> int | None:
