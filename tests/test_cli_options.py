@@ -25,6 +25,7 @@ def made(*argv: str) -> Settings:
         (0, IDENTITY, "/run/user/0", None, "/run/pyrunc"),
         (1000, IDENTITY, "/run/user/1000", "me", "/run/user/1000/pyrunc"),
         (1000, IDENTITY, "", "me", "/run/pyrunc"),
+        (1000, IDENTITY, "run", "me", "/run/pyrunc"),
         (0, INNER, "/run/user/1000", "me", "/run/user/1000/pyrunc"),
         (0, INNER, "/run/user/1000", None, "/run/user/1000/pyrunc"),  # podman's start, kill and delete
         (0, INNER, "/run/user/0", "root", "/run/pyrunc"),  # root of a system container

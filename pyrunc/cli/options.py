@@ -29,8 +29,9 @@ def settings(options: "dict[str, Any]", warn: "Callable[[str], None]") -> Settin
 def _root(given: str | None) -> str:
     """The state directory, absolute and without `.` and `..`."""
     if given is None:
-        runtime_dir = posix.environ.get(b"XDG_RUNTIME_DIR", b"")  # podman sets it to "" for root: that is unset
-        return f"{runtime_dir.decode('utf-8', 'surrogateescape')}/pyrunc" if runtime_dir and _rootless() else _ROOT
+        # podman sets it to "" for root; a relative one is to be ignored (XDG Base Directory Specification).
+        runtime_dir = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
+        return f"{runtime_dir}/pyrunc" if runtime_dir[:1] == "/" and _rootless() else _ROOT
     path = given if given[:1] == "/" else f"{posix.getcwd()}/{given}"
     parts: list[str] = []
     for part in path.split("/"):
