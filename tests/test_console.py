@@ -286,11 +286,29 @@ def test_a_process_that_keeps_the_pty_does_not_hold_us() -> None:
     assert done.stdout == b"out\r\n"
 
 
-def test_a_pty_closed_by_the_process_meanwhile_costs_no_time() -> None:
-    """EIO while nothing has the slave open; later output through /dev/tty arrives."""
-    done = run("t=$(tty); exec <&- >&- 2>&-; sleep 0.5; echo again >$t", stdin=subprocess.DEVNULL)
-    assert done.returncode == 0
-    assert done.stdout == b"again\r\n"
+def test_output_after_a_time_without_any_slave_arrives() -> None:
+    """EIO while nothing has the slave open, as by a daemon that comes back to /dev/console."""
+    start = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN, "t=$(tty); exec <&- >&- 2>&-; sleep 0.5; echo again >$t; exec sleep 6"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"again\r\n"
+        assert time.monotonic() - start < 5
+        process.terminate()
+    assert process.returncode == 143
+
+
+@pytest.mark.parametrize("person", ["exec yes"], indirect=True)
+def test_a_blocked_terminal_does_not_hold_back_signals(person: Person) -> None:
+    time.sleep(0.7)
+    person.process.terminate()
+    time.sleep(0.3)
+    person.process.terminate()
+    assert person.process.wait(5) == 143
 
 
 @pytest.mark.parametrize("length", [20, 300])
@@ -373,3 +391,19 @@ def test_raw_is_what_the_c_library_calls_raw() -> None:
     assert termios.tcgetattr(slave) == raw
     os.close(master)
     os.close(slave)
+
+
+def test_a_pipe_and_a_terminal_get_a_flag_of_their_own_and_nothing_else_does(tmp_path: Path) -> None:
+    """Another writer of the same pipe may fill it between poll and write."""
+    reader, writer = os.pipe()
+    master, slave = os.openpty()
+    file = os.open(tmp_path / "file", os.O_CREAT | os.O_WRONLY)
+    ours, theirs = console.socketpair()
+    for fd in (writer, slave):
+        again = console._nonblocking(fd)
+        assert again != fd
+        assert (os.get_blocking(again), os.get_blocking(fd)) == (False, True)
+        os.close(again)
+    assert [console._nonblocking(fd) for fd in (master, file, ours)] == [master, file, ours]
+    for fd in (reader, writer, master, slave, file, ours, theirs):
+        os.close(fd)

@@ -114,6 +114,13 @@ def test_a_hook_that_never_reads_a_large_state_does_not_block(script: str) -> No
     run_hooks([shell(script, timeout=20)], b"x" * 1_000_000, KIND)
 
 
+def test_a_hook_that_never_reads_a_large_state_times_out() -> None:
+    start = time.monotonic()
+    with pytest.raises(HookError, match="timed out after 1 s"):
+        run_hooks([shell("exec sleep 8", timeout=1)], b"x" * 1_000_000, KIND)
+    assert time.monotonic() - start < 6
+
+
 def test_a_large_state_arrives_as_a_whole(tmp_path: Path) -> None:
     state = json.dumps({"a": "x" * 700_000}).encode()
     run_hooks([shell(f"cat >{tmp_path}/state")], state, KIND)
