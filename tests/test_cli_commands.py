@@ -14,7 +14,6 @@ from pyrunc.cli.table import COMMANDS
 from pyrunc.config.dump import dump
 from pyrunc.config.template import rootless, template
 
-SCHEMAS = Path(__file__).parent.parent / "spec"
 ROW = {
     "ociVersion": "1.3.0",
     "id": "box",
@@ -186,6 +185,22 @@ def test_spec(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert config.read_text("utf-8") == "mine"
     assert main.run(["spec", "-b", str(tmp_path), "--rootless", "-f", "other.json"]) == 0
     assert "uidMappings" in json.loads((tmp_path / "other.json").read_text("utf-8"))["linux"]
+
+
+@pytest.mark.parametrize("kind", ["root", "rootless"])
+def test_plan_of_spec(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What spec writes, plan takes: as text a line for each call with the field that asked for it, or as JSON."""
+    (tmp_path / "rootfs").mkdir()
+    flags = ["--rootless"] if kind == "rootless" else []
+    assert main.run(["spec", "-b", str(tmp_path), *flags]) == 0
+    assert main.run(["plan", "-b", str(tmp_path)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert any('sethostname("pyrunc"' in line and line.endswith("/hostname") for line in lines)
+    assert main.run(["plan", "-b", str(tmp_path), "--json"]) == 0
+    program = json.loads(capfd.readouterr().out)
+    assert len(program["instructions"]) == len(lines)
+    assert set(program["instructions"][0]) == {"index", "name", "call", "result", "accept", "origin"}
+    assert program["instructions"][-1]["name"] == "execve"
 
 
 def test_template_has_nothing_inheritable() -> None:

@@ -91,6 +91,15 @@ def test_what_a_call_loads(argv: list[str], tmp_path: Path) -> None:
     assert "pyrunc.cli.typer_app" not in modules
 
 
+def test_what_a_plan_loads(tmp_path: Path) -> None:
+    """All that compiles a config.json: create and run load it, too."""
+    (tmp_path / "rootfs").mkdir()
+    assert not foreign(loaded("spec", "-b", str(tmp_path)))
+    modules = loaded("plan", "-b", str(tmp_path))
+    assert "pyrunc.plan.compile" in modules
+    assert not foreign(modules)
+
+
 def test_the_parser_imports_nothing() -> None:
     """Table and parser know their rows and the errors."""
     own = {name for name in imported("pyrunc.cli.parse") if name.startswith("pyrunc")}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """pyrunc plan: the program that create would run, printed; needs no root and touches nothing."""
 
+from errno import errorcode
+
 from pyrunc.commands import output
 from pyrunc.config.dump import dump
 from pyrunc.container.plan import plan
@@ -24,7 +26,7 @@ def run(settings: "Settings", values: "dict[str, Any]") -> int:
             "name": op.name,
             "call": program.describe(op.index),
             "result": op.to,
-            "accept": list(op.accept),
+            "accept": [errorcode[number] for number in op.accept],
             "origin": op.origin,
         }
         for op in program.ops
