@@ -121,19 +121,13 @@ class Conversation:
 
             write_pid_file(draft.options.pid_file, self.pid)
         if draft.options.pidfd_socket:
-            from pyrunc.process.console import send_descriptor
+            from pyrunc.process.console import send_pidfd
 
-            send_descriptor(draft.options.pidfd_socket, self._pidfd)
+            send_pidfd(draft.options.pidfd_socket, self._pidfd)
         if "answers" in draft.program.inputs and self._helper is not None:
-            self._helper.say(self._home(report))
+            from pyrunc.process.home import answer
 
-    def _home(self, report: "Report") -> bytes:
-        from pyrunc.process.home import home
-
-        user = self._draft.config.require("process").section("user")
-        uid = user.integer("uid", 0, 2**32 - 2, 0) if user is not None else 0
-        fd = report.value >> 16
-        return home(self.pid, fd, uid).encode("utf-8", "surrogateescape") + b"\0"
+            self._helper.say(answer(self.pid, report.value >> 16, draft.config))
 
     def _failure(self, report: "Report | None") -> Exception:
         from pyrunc.process.explain import failure

@@ -11,7 +11,9 @@ def write_pid_file(path: str, pid: int) -> None:
     folder, slash, name = path.rpartition("/")
     fresh = f"{folder}{slash}.{name}.{posix.getpid()}"
     try:
-        fd = posix.open(fresh, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o644)
+        fd = posix.open(
+            fresh, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o644
+        )
         try:
             posix.fchmod(fd, 0o644)
             posix.write(fd, str(pid).encode())

@@ -41,7 +41,11 @@ INSTRUCTIONS = (
     ("SYSCALL", SYSCALL, "nr; 6 operands; result register; accepted errnos"),
     ("STORE", STORE, "0: address, 1: bytes (4 or 8), 2: value; a register into a struct of the blob"),
     ("MKPATH", MKPATH, "0: root fd, 1: path, 2: kind, 3: mode, 4: fd to be like; result: O_PATH fd"),
-    ("CHECK", CHECK, "0: fd or address, 1: CHECK_NODE, CHECK_FS or CHECK_BYTE, 2: file type, magic or byte, 3: device number"),
+    (
+        "CHECK",
+        CHECK,
+        "0: fd or address, 1: CHECK_NODE, CHECK_FS or CHECK_BYTE, 2: file type, magic or byte, 3: device number",
+    ),
     ("CLONE", CLONE, "0: struct clone_args, 1: its size; the child goes on, the parent reports the pid and leaves"),
     (
         "SYNC",

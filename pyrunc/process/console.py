@@ -85,6 +85,15 @@ def send_descriptor(connection: int, name: str, fd: int) -> None:
         end.detach()
 
 
+def send_pidfd(path: str, pidfd: int) -> None:
+    """Give the pidfd of a container's process to who listens on `--pidfd-socket`."""
+    connection = open_console_socket(path)
+    try:
+        send_descriptor(connection, "pidfd", pidfd)
+    finally:
+        posix.close(connection)
+
+
 def receive_master(connection: int) -> int:
     """The master that the program sent through a socketpair. SetupError unless it is one descriptor, of a terminal.
 

@@ -13,7 +13,16 @@ from pyrunc.linux.uapi import O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
 
 _SYS_OPENAT2 = 437
 _HEAD = 4096
-_ELF_MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv", 22: "s390", 21: "ppc64", 258: "loongarch"}
+_ELF_MACHINES = {
+    3: "i386",
+    40: "arm",
+    62: "x86_64",
+    183: "aarch64",
+    243: "riscv",
+    22: "s390",
+    21: "ppc64",
+    258: "loongarch",
+}
 _PT_INTERP = 3
 
 
@@ -83,11 +92,15 @@ def _loader(head: bytes) -> str:
         return int.from_bytes(head[offset : offset + size], order)  # type: ignore[arg-type]
 
     wide = head[4] == 2
-    table, size, count = (number(32, 8), number(54, 2), number(56, 2)) if wide else (number(28, 4), number(42, 2), number(44, 2))
+    table, size, count = (
+        (number(32, 8), number(54, 2), number(56, 2)) if wide else (number(28, 4), number(42, 2), number(44, 2))
+    )
     for index in range(min(count, 64)):
         entry = table + index * size
         if number(entry, 4) == _PT_INTERP:
-            start, length = (number(entry + 8, 8), number(entry + 32, 8)) if wide else (number(entry + 4, 4), number(entry + 16, 4))
+            start, length = (
+                (number(entry + 8, 8), number(entry + 32, 8)) if wide else (number(entry + 4, 4), number(entry + 16, 4))
+            )
             return head[start : start + length].split(b"\0")[0].decode("utf-8", "backslashreplace")
     return ""
 

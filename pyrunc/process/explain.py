@@ -44,7 +44,9 @@ def hook_fate(report: "Report") -> str:
     if report.value <= ops.HOOK_NOT_EXECUTED:
         return f"the hook could not be executed: {errno_text(ops.HOOK_NOT_EXECUTED - report.value)}"
     signal = report.value & 0x7F
-    return (f"the hook was killed by signal {signal}" if signal else f"the hook failed with exit status {report.value >> 8}") + said
+    return (
+        f"the hook was killed by signal {signal}" if signal else f"the hook failed with exit status {report.value >> 8}"
+    ) + said
 
 
 def _why(name: str, call: str, report: "Report") -> str:

@@ -5,6 +5,10 @@ The file is the image's, so that it is read as data, with bounds, and only if it
 
 import posix
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.config.fields import Config
+
 _SIZE_MAX = 1 << 20
 _HOME_MAX = 3900
 _TYPE, _REGULAR = 0o170000, 0o100000
@@ -26,6 +30,13 @@ def home(pid: int, fd: int, uid: int) -> str:
         return "/"
     finally:
         posix.close(own)
+
+
+def answer(pid: int, fd: int, config: "Config") -> bytes:
+    """What the program reads behind HOME=, for the user of config's process."""
+    user = config.require("process").section("user")
+    uid = user.integer("uid", 0, 2**32 - 2, 0) if user is not None else 0
+    return home(pid, fd, uid).encode("utf-8", "surrogateescape") + b"\0"
 
 
 def _find(raw: bytes, uid: bytes) -> str:

@@ -63,7 +63,9 @@ def _write(pid: int, name: str, text: str, linux: "Section", key: str) -> None:
 
 def _by_tool(pid: int, linux: "Section", key: str, rows: list[tuple[int, int, int]]) -> None:
     tool = _TOOLS[key]
-    path = next((f"{folder}/{tool}" for folder in ("/usr/bin", "/usr/local/bin", "/bin") if _is_file(f"{folder}/{tool}")), "")
+    path = next(
+        (f"{folder}/{tool}" for folder in ("/usr/bin", "/usr/local/bin", "/bin") if _is_file(f"{folder}/{tool}")), ""
+    )
     if not path:
         raise HostError(f"{linux.at(key)}: maps more than your own id, which needs {tool} (package uidmap)")
     argv = [tool, str(pid)]
@@ -72,7 +74,9 @@ def _by_tool(pid: int, linux: "Section", key: str, rows: list[tuple[int, int, in
     child = posix.posix_spawn(path, argv, {"PATH": "/usr/bin:/bin"}, setsigmask=())
     status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
     if status:
-        raise ConfigError(f"{tool} refused the mapping (exit status {status}); see /etc/subuid and /etc/subgid", linux.at(key))
+        raise ConfigError(
+            f"{tool} refused the mapping (exit status {status}); see /etc/subuid and /etc/subgid", linux.at(key)
+        )
 
 
 def _is_file(path: str) -> bool:

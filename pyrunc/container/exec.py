@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`exec`: one more process in a container, by the machinery of create with another program."""
+
+import posix
+
+from pyrunc.config.fields import Config
+from pyrunc.container.launch import check_terminal, seccomp_filter
+from pyrunc.container.query import status_of
+from pyrunc.container.start import saved_config
+from pyrunc.errors import StatusError
+from pyrunc.linux.host import Host, probe
+from pyrunc.linux.namespaces import NAMESPACES
+from pyrunc.plan import ops
+from pyrunc.plan.compile import PREPARE, READY, Choices, process
+from pyrunc.process.spawn import check_preserved, spawn
+from pyrunc.state import status
+from pyrunc.state.store import open_entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.cgroups.driver import Cgroup
+    from pyrunc.container.settings import Settings
+    from pyrunc.plan.program import Program
+    from pyrunc.process.console import Relay
+    from pyrunc.process.protocol import Helper, Report
+    from pyrunc.state.record import Record
+
+
+class ExecRequest:
+    """What `exec` is asked for. args: the command, when process_file is None; user: "UID[:GID]" or None; cgroup:
+    [controller:]path below the container's; the rest as the flags of that name."""
+
+    __slots__ = (
+        "additional_gids",
+        "apparmor",
+        "args",
+        "caps",
+        "cgroup",
+        "console_socket",
+        "cwd",
+        "detach",
+        "env",
+        "ignore_paused",
+        "no_new_privs",
+        "pid_file",
+        "pidfd_socket",
+        "preserve_fds",
+        "process_file",
+        "process_label",
+        "tty",
+        "user",
+    )
+
+    def __init__(
+        self,
+        *,
+        args: "list[str]",
+        process_file: "str | None" = None,
+        detach: bool = False,
+        tty: bool = False,
+        cwd: "str | None" = None,
+        env: "list[str] | None" = None,
+        user: "str | None" = None,
+        additional_gids: "list[int] | None" = None,
+        caps: "list[str] | None" = None,
+        process_label: "str | None" = None,
+        apparmor: "str | None" = None,
+        no_new_privs: "bool | None" = None,
+        preserve_fds: int = 0,
+        pid_file: "str | None" = None,
+        console_socket: "str | None" = None,
+        pidfd_socket: "str | None" = None,
+        cgroup: "list[str] | None" = None,
+        ignore_paused: bool = False,
+    ) -> None:
+        self.args = args
+        self.process_file = process_file
+        self.detach = detach
+        self.tty = tty
+        self.cwd = cwd
+        self.env = env or []
+        self.user = user
+        self.additional_gids = additional_gids or []
+        self.caps = caps or []
+        self.process_label = process_label
+        self.apparmor = apparmor
+        self.no_new_privs = no_new_privs
+        self.preserve_fds = preserve_fds
+        self.pid_file = pid_file
+        self.console_socket = console_socket
+        self.pidfd_socket = pidfd_socket
+        self.cgroup = cgroup or []
+        self.ignore_paused = ignore_paused
+
+
+def exec(settings: "Settings", container_id: str, request: ExecRequest) -> int:
+    """Run the command in the container; its exit status, or 0 when detached. Errors as of create, and StatusError."""
+    entry = open_entry(settings.root, container_id)
+    try:
+        record = status.load(entry)
+        move = "exec-paused" if request.ignore_paused else "exec"
+        status.require(move, record.id, status_of(entry, record))
+        config = saved_config(entry, record)
+    finally:
+        entry.close()
+    from pyrunc.container.exec_process import process_of
+
+    described = process_of(config, request)
+    config = Config({**config.data, "process": described}, config.bundle)
+    host = probe()
+    from pyrunc.config.validate import validate
+
+    for warning in validate(config, host):
+        settings.warn(warning)
+    check_terminal(
+        terminal=config.require("process").flag("terminal"),
+        detach=request.detach,
+        console_socket=request.console_socket,
+    )
+    check_preserved(request.preserve_fds)
+    return _Execution(settings, record, config, host, request).run()
+
+
+class _Execution:
+    """One process that is put into a container."""
+
+    __slots__ = ("_cgroup", "_config", "_helper", "_host", "_pidfd", "_program", "_record", "_request", "_sub", "pid")
+
+    def __init__(
+        self, settings: "Settings", record: "Record", config: Config, host: Host, request: ExecRequest
+    ) -> None:
+        from pyrunc.cgroups.driver import from_state, sub_cgroups
+
+        self._record = record
+        self._config = config
+        self._host = host
+        self._request = request
+        self._cgroup: Cgroup = from_state(record.cgroup)
+        self._sub = sub_cgroups(request.cgroup)
+        self._helper: Helper | None = None
+        self._pidfd = -1
+        self.pid = 0
+        host.cgroup_mode = self._cgroup.mode
+        host.cgroups = tuple((name, "", path, "") for name, path in self._cgroup.paths.items())
+        choices = Choices(preserve_fds=request.preserve_fds, keyring=None, bpf=seccomp_filter(settings, config, host))
+        self._program: Program = process(config, host, choices, _foreign_namespaces(record.pid))
+
+    def run(self) -> int:
+        request = self._request
+        if request.detach:
+            self._start(self._console())
+            return 0
+        return self._foreground()
+
+    def _console(self) -> int:
+        if not self._request.console_socket:
+            return -1
+        from pyrunc.process.console import open_console_socket
+
+        return open_console_socket(self._request.console_socket)
+
+    def _foreground(self) -> int:
+        from pyrunc.process.signals import Caught
+        from pyrunc.process.supervise import supervise
+
+        signals = Caught()
+        relay = None
+        try:
+            relay = self._start_here()
+            return supervise(self.pid, signals, relay)
+        finally:
+            if relay is not None:
+                relay.close()
+            signals.close()
+
+    def _start_here(self) -> "Relay | None":
+        if not self._config.require("process").flag("terminal"):
+            self._start(-1)
+            return None
+        from pyrunc.process.console import Relay, receive_master, socketpair
+
+        ours, theirs = socketpair()
+        try:
+            self._start(theirs)
+            return Relay(receive_master(ours))
+        finally:
+            posix.close(ours)
+            posix.close(theirs)
+
+    def _start(self, console: int) -> None:
+        """Spawn the helper and answer it until the command is executed."""
+        init = status.open_process(self._record)
+        if init < 0:
+            raise StatusError("cannot exec in a stopped container")
+        descriptors = {"init": init}
+        directory = (
+            self._cgroup.open_directory(self._sub, self._record.pid) if "cgroup" in self._program.inputs else None
+        )
+        if directory is not None:
+            descriptors["cgroup"] = directory
+        if console >= 0:
+            descriptors["console"] = console
+        try:
+            self._helper = spawn(self._program, descriptors, self._request.preserve_fds)
+        finally:
+            posix.close(init)
+            if directory is not None:
+                posix.close(directory)
+        try:
+            self._answer(self._helper)
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            self._helper.close()
+            if self._pidfd >= 0:
+                posix.close(self._pidfd)
+
+    def _answer(self, helper: "Helper") -> None:
+        while True:
+            report = helper.report()
+            if report is None and self.pid:
+                return
+            if report is None or report.kind in (ops.REPORT_ERROR, ops.REPORT_HOOK):
+                from pyrunc.process.explain import failure
+
+                raise failure(self._program, report, self.pid, self._config.require("process").texts("args"))
+            if report.kind == ops.REPORT_PID:
+                self.pid = report.value
+                self._pidfd = posix.pidfd_open(self.pid)
+                helper.reap()
+                continue
+            point = report.value & 0xFFFF
+            if point == PREPARE:
+                self._cgroup.join(self.pid, self._sub)
+            elif point == READY:
+                self._ready(helper, report)
+            helper.answer()
+
+    def _ready(self, helper: "Helper", report: "Report") -> None:
+        from pyrunc.plan import rlimits
+
+        limits = rlimits.outside(self._config, self._host)
+        if limits:
+            from pyrunc.process.limits import prlimit
+
+            prlimit(self.pid, limits)
+        if self._request.pid_file:
+            from pyrunc.container.pid_file import write_pid_file
+
+            write_pid_file(self._request.pid_file, self.pid)
+        if self._request.pidfd_socket:
+            from pyrunc.process.console import send_pidfd
+
+            send_pidfd(self._request.pidfd_socket, self._pidfd)
+        if "answers" in self._program.inputs:
+            from pyrunc.process.home import answer
+
+            helper.say(answer(self.pid, report.value >> 16, self._config))
+
+    def _end(self) -> None:
+        """Leave no process behind after an error."""
+        import _signal
+
+        if self._helper is not None:
+            self._helper.close()
+        if self._pidfd < 0:
+            return
+        try:
+            _signal.pidfd_send_signal(self._pidfd, 9)
+        except ProcessLookupError:
+            pass
+        try:
+            posix.waitpid(self.pid, 0)
+        except ChildProcessError:
+            pass
+
+
+def _foreign_namespaces(pid: int) -> int:
+    """The CLONE_NEW* of the namespaces in which process `pid` is and we are not: setns(2) into one's own user namespace fails."""
+    flags = 0
+    for flag, name in NAMESPACES.values():
+        try:
+            theirs = posix.readlink(f"/proc/{pid}/ns/{name}")
+        except FileNotFoundError as error:
+            if name == "time":
+                continue  # a kernel without time namespaces
+            raise StatusError("cannot exec in a stopped container") from error
+        if theirs != posix.readlink(f"/proc/self/ns/{name}"):
+            flags |= flag
+    return flags

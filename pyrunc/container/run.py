@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""create, start, and in the foreground stay with the container until it ends, and delete it."""
+
+import posix
+
+from pyrunc.container.launch import Draft, Options, check_terminal, launch
+from pyrunc.errors import NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.settings import Settings
+    from pyrunc.process.console import Relay
+    from pyrunc.state.record import Record
+    from pyrunc.state.store import Entry
+
+
+def run(
+    settings: "Settings",
+    container_id: str,
+    bundle: str,
+    *,
+    detach: bool = False,
+    keep: bool = False,
+    no_subreaper: bool = False,
+    config_file: "str | None" = None,
+    pid_file: "str | None" = None,
+    console_socket: "str | None" = None,
+    pidfd_socket: "str | None" = None,
+    no_pivot: bool = False,
+    no_new_keyring: bool = False,
+    preserve_fds: int = 0,
+) -> int:
+    """Run the container; the exit status of its process, or 0 when detached. A failed start leaves nothing, even with `keep`."""
+    options = Options(
+        config_file=config_file,
+        pid_file=pid_file,
+        pidfd_socket=pidfd_socket,
+        no_pivot=no_pivot,
+        no_new_keyring=no_new_keyring,
+        preserve_fds=preserve_fds,
+    )
+    draft = Draft(settings, container_id, bundle, options)
+    check_terminal(terminal=draft.terminal, detach=detach, console_socket=console_socket)
+    if console_socket:
+        from pyrunc.process.console import open_console_socket
+
+        options.console_fd = open_console_socket(console_socket)
+    if detach:
+        entry, record = launch(draft)
+        _start(settings, entry, record)
+        entry.close()
+        return 0
+    return _foreground(draft, keep=keep, no_subreaper=no_subreaper)
+
+
+def _foreground(draft: Draft, *, keep: bool, no_subreaper: bool) -> int:
+    from pyrunc.process.signals import Caught
+    from pyrunc.process.supervise import become_subreaper, supervise
+
+    signals = Caught()
+    relay = None
+    try:
+        if not no_subreaper:
+            become_subreaper()
+        entry, record, relay = _launch(draft)
+        _start(draft.settings, entry, record)
+        entry.close()
+        status = supervise(record.pid, signals, relay)
+        if not keep:
+            _delete(draft)
+        return status
+    finally:
+        if relay is not None:
+            relay.close()
+        signals.close()
+
+
+def _launch(draft: Draft) -> "tuple[Entry, Record, Relay | None]":
+    """The created container, and the relay between the caller's terminal and its own."""
+    if not draft.terminal:
+        return *launch(draft), None
+    from pyrunc.process.console import Relay, receive_master, socketpair
+
+    ours, theirs = socketpair()
+    draft.options.console_fd = theirs
+    try:
+        entry, record = launch(draft)
+        return entry, record, Relay(receive_master(ours))
+    finally:
+        posix.close(ours)
+        posix.close(theirs)
+
+
+def _start(settings: "Settings", entry: "Entry", record: "Record") -> None:
+    from pyrunc.container.start import start_locked
+
+    try:
+        start_locked(entry, record)
+    except BaseException:
+        from pyrunc.container.delete import delete_locked
+
+        delete_locked(settings, entry, force=True)
+        entry.close()
+        raise
+
+
+def _delete(draft: Draft) -> None:
+    from pyrunc.container.delete import delete
+
+    try:
+        delete(draft.settings, draft.id, force=True)
+    except NotFoundError:
+        return
