@@ -79,8 +79,8 @@ run "pyrunc spec ${rootless:+$rootless }--bundle $bundle"
 echo "In config.json: no terminal, \"sleep 1000\" as the process, hostname \"box\"${limit_file:+, a memory limit of 64 MiB}."
 edit_config
 
-step "The program" "pyrunc compiles config.json into a list of system calls. This is how it begins:"
-run "pyrunc plan --bundle $bundle | sed -n 1,12p"
+step "The program" "pyrunc compiles config.json into a list of system calls. These are the ones for its first mount, /proc:"
+run "pyrunc plan --bundle $bundle | grep '/mounts/0\$'"
 
 step "Create" "Everything is made, nothing runs yet: the process waits for start."
 run "pyrunc create --bundle $bundle $id </dev/null"
