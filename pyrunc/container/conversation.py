@@ -67,7 +67,8 @@ class Conversation:
         elif point == COPY_UP:
             from pyrunc.process.copy_up import copy_up
 
-            copy_up(self.pid, report.value >> 16 & _FD, report.value >> 32 & _FD)
+            origin = self._draft.program.ops[report.index].origin
+            copy_up(self.pid, report.value >> 16 & _FD, report.value >> 32 & _FD, origin)
         elif point == READY:
             self._ready(report)
 

@@ -221,6 +221,9 @@ class _Filesystem:
         shared = rootfs.propagation(self.config)[0]
         if shared and not self.sources_open:
             self.open_sources(program)
+        if self._copies_up():
+            # The runtime reads both directories through /proc, which an ordinary user may of a dumpable process only.
+            program.call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)
         rootfs.isolate(program)
         if not self.sources_open:
             self.open_sources(program)
@@ -228,6 +231,8 @@ class _Filesystem:
         masks = self._masks(program)
         root = rootfs.attach(self.config, program)
         late = self._mounts(program, root)
+        if self._copies_up():
+            program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
         self._devices(program, root)
         self._terminal(program, root)
         self._hooks(program)
@@ -242,6 +247,9 @@ class _Filesystem:
         rootfs.pivot(self.config, program, root, no_pivot=self.choices.no_pivot)
         program.call("close", root)
         self._names(program, proc)
+
+    def _copies_up(self) -> bool:
+        return self.host.rootless and any(mount.options.tmpcopyup for mount in self.mounts)
 
     def _passwd(self, program: Program, root: "Op | None") -> None:
         if self.command is not None and self.command.wants_home:
