@@ -76,6 +76,7 @@ class Draft:
         for warning in validate(self.config, self.host):
             settings.warn(warning)
         rootless(self.config, self.host)
+        _check_hooks(self.config)
         options.preserve_fds += _socket_activation(self.config)
         check_preserved(options.preserve_fds)
         self.wanted = Namespaces(self.config)
@@ -214,6 +215,18 @@ def check_terminal(*, terminal: bool, detach: bool, console_socket: "str | None"
         raise UsageError("cannot allocate tty if pyrunc will detach without setting console socket")
     if console_socket and not (detach and terminal):
         raise UsageError("cannot use console socket if pyrunc will not detach or allocate tty")
+
+
+def _check_hooks(config: Config) -> None:
+    """Refuse a hook that could not run before anything is made."""
+    hooks = config.section("hooks")
+    if hooks is None:
+        return
+    from pyrunc.process.hooks import check_hook
+
+    for kind in hooks.data:
+        for hook in hooks.sections(kind):
+            check_hook(hook)
 
 
 def _socket_activation(config: Config) -> int:

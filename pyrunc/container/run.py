@@ -60,12 +60,16 @@ def _foreground(draft: Draft, *, keep: bool, no_subreaper: bool) -> int:
     signals = Caught()
     relay = None
     try:
-        if not no_subreaper:
+        if not no_subreaper and not draft.wanted.private("pid"):
+            # In a pid namespace of its own the container's init inherits all orphans; none could come here.
             become_subreaper()
         entry, record, relay = _launch(draft)
         _start(draft.settings, entry, record)
         entry.close()
         status = supervise(record.pid, signals, relay)
+        if relay is not None:
+            relay.close()
+            relay = None
         if not keep:
             _delete(draft)
         return status

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _TAIL = 4096  # bytes of a failed hook's output in the error
 _CHUNK = 65536  # what a pipe holds
 _SIGKILL = 9
+_UMASK = 0o022  # the runtime's own is 077: what a hook makes is for others too
 
 
 def run_hooks(hooks: "list[Section]", state: bytes, kind: str, cwd: str = "") -> None:
@@ -106,6 +107,7 @@ def _start(path: str, argv: list[str], environment: dict[str, str], cwd: str, en
         if fd > 2 and _is_inheritable(fd):
             actions.append((posix.POSIX_SPAWN_CLOSE, fd))
     back = _enter(cwd)
+    before = posix.umask(_UMASK)
     try:
         return posix.posix_spawn(
             path,
@@ -119,6 +121,7 @@ def _start(path: str, argv: list[str], environment: dict[str, str], cwd: str, en
     except OSError as error:
         raise HookError(f"{path}: cannot be run: {errno_name(error.errno)}") from error
     finally:
+        posix.umask(before)
         posix.fchdir(back)
         posix.close(back)
 
