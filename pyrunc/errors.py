@@ -41,7 +41,9 @@ def one_line(text: str) -> str:
     """`text` without control characters: they become escapes, so that one error is one line (CVE-class: log injection)."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii") for c in text)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii") for c in text
+    )
 
 
 class UsageError(PyruncError):

@@ -66,7 +66,11 @@ def _enumeration(kind: str) -> dict[int, str]:
     if kind in _OTHERS:
         return _OTHERS[kind]
     prefixes = tuple(_ENUMERATIONS[kind].split())
-    return {value: name for name, value in vars(uapi).items() if name.startswith(prefixes) and not name.startswith("PR_CAP_AMBIENT_")}
+    return {
+        value: name
+        for name, value in vars(uapi).items()
+        if name.startswith(prefixes) and not name.startswith("PR_CAP_AMBIENT_")
+    }
 
 
 def _bits(kind: str, value: int) -> str:
