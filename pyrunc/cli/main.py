@@ -10,13 +10,13 @@ import sys
 
 from pyrunc.cli.log import LEVELS, Log, start
 from pyrunc.cli.options import settings
-from pyrunc.cli.parse import RefusedError, parse, split
+from pyrunc.cli.parse import Call, RefusedError, parse, split
 from pyrunc.commands import OutputClosedError
 from pyrunc.errors import PyruncError, UsageError, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType, TracebackType
+    from types import TracebackType
     from typing import Any, NoReturn
 
 EXEC_ERROR = 255
@@ -62,16 +62,16 @@ class _Session:
 
     def answer(self, argv: list[str]) -> int:
         if _COMPLETION in posix.environ:
-            return int(_typer(None).explain(argv, None))
+            return _explain(argv, None)
         try:
             options, words = split(argv)
             self.debug = options["debug"]
             self.log = start(options["log"], options["log-format"], self._level(options))
             call = parse(options, words)
         except RefusedError as refusal:
-            return int(_typer(refusal).explain(argv, refusal))
+            return _explain(argv, refusal)
         if not call.command.module:
-            return int(_typer(None).answer(call))
+            return _answer(call)
         if call.command.name == "exec":
             self.error_status = EXEC_ERROR
         verb = __import__(f"pyrunc.commands.{call.command.module}", None, None, ("run",))
@@ -84,13 +84,31 @@ class _Session:
         return level or ("error" if options["log"] else LEVELS[self.log.level])
 
 
-def _typer(refusal: RefusedError | None) -> "ModuleType":
-    """The rich half; a UsageError, that of the fast parser if there is one, where Typer is not installed."""
+def _explain(argv: list[str], refusal: RefusedError | None) -> int:
+    """Let Typer give the help or the completion that was asked for, or raise a UsageError in its words.
+
+    Where Typer is not there, or not one that typer_app knows, the words of the fast parser must do.
+    """
     try:
-        from pyrunc.cli import typer_app
+        from pyrunc.cli.typer_app import explain
+
+        return explain(argv, refusal)
+    except (ImportError, AttributeError) as error:
+        raise refusal or _without_typer(error) from error
+
+
+def _answer(call: Call) -> int:
+    """Do the commands help and completion."""
+    try:
+        from pyrunc.cli.typer_app import answer
+
+        return answer(call)
     except ImportError as error:
-        raise refusal or UsageError(f"help and completion need the Python package typer: {error}") from None
-    return typer_app
+        raise _without_typer(error) from error
+
+
+def _without_typer(error: Exception) -> UsageError:
+    return UsageError(f"help and completion need the Python package typer: {error}")
 
 
 def _open_standard_fds() -> None:
