@@ -61,7 +61,7 @@ class Options:
 class Draft:
     """A container that exists on paper: everything is read, checked and compiled, and nothing outside has changed."""
 
-    __slots__ = ("cgroup", "config", "host", "id", "options", "program", "settings", "wanted")
+    __slots__ = ("cgroup", "config", "host", "id", "notifies", "options", "program", "saved", "settings", "wanted")
 
     def __init__(self, settings: "Settings", container_id: str, bundle: str, options: Options) -> None:
         from pyrunc.cgroups.driver import open_cgroup
@@ -77,6 +77,12 @@ class Draft:
             settings.warn(warning)
         rootless(self.config, self.host)
         _check_hooks(self.config)
+        self.saved = _config_bytes(self.config)
+        self.notifies = bool(posix.environ.get(b"NOTIFY_SOCKET")) and self.config.has("process")
+        if self.notifies:
+            from pyrunc.process.notify import FOLDER, add_mount
+
+            add_mount(self.config, f"{settings.root}/{self.id}/{FOLDER}")
         options.preserve_fds += _socket_activation(self.config)
         check_preserved(options.preserve_fds)
         self.wanted = Namespaces(self.config)
@@ -115,7 +121,11 @@ def _launch(draft: Draft, entry: Entry) -> Record:
         entry.lock()
         record = _record(draft)
         status.save(entry, record)
-        entry.write(CONFIG, _config_bytes(draft))
+        entry.write(CONFIG, draft.saved)
+        if draft.notifies:
+            from pyrunc.process.notify import make_folder
+
+            make_folder(entry)
         for directory in draft.cgroup.directories():
             journal.note(entry, journal.CGROUP, directory)
         draft.cgroup.create()
@@ -159,10 +169,11 @@ def _tail(program: "Program") -> list[object]:
     return [[op.index, op.name, op.origin] for op in program.ops[wait:] if op.origin]
 
 
-def _config_bytes(draft: Draft) -> bytes:
+def _config_bytes(config: Config) -> bytes:
+    """The config as created, before the runtime adds what this one start needs (sockets of systemd)."""
     from pyrunc.config.dump import dump
 
-    return dump(draft.config.data).encode("ascii")
+    return dump(config.data).encode("ascii")
 
 
 def _spawn(draft: Draft, entry: Entry, conversation: Conversation) -> "Helper":
@@ -170,7 +181,7 @@ def _spawn(draft: Draft, entry: Entry, conversation: Conversation) -> "Helper":
     opened = []
     try:
         for name, file in (("exec fifo", FIFO), ("exec result", RESULT)):
-            # Both ends are held, so that neither opening blocks and neither sees an end before `start` has come and gone.
+            # Both ends are held: neither opening blocks, and neither sees an end before `start` has come and gone.
             fd = posix.open(file, posix.O_RDWR | posix.O_CLOEXEC, dir_fd=entry.fd)
             descriptors[name] = fd
             opened.append(fd)
@@ -210,7 +221,7 @@ def seccomp_filter(settings: "Settings", config: Config, host: Host) -> bytes:
 
 
 def check_terminal(*, terminal: bool, detach: bool, console_socket: "str | None") -> None:
-    """runc's rules: a terminal needs somebody who holds its other end."""
+    """The rules of runc: a terminal needs somebody who holds its other end."""
     if detach and terminal and not console_socket:
         raise UsageError("cannot allocate tty if pyrunc will detach without setting console socket")
     if console_socket and not (detach and terminal):

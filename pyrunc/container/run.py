@@ -30,7 +30,7 @@ def run(
     no_new_keyring: bool = False,
     preserve_fds: int = 0,
 ) -> int:
-    """Run the container; the exit status of its process, or 0 when detached. A failed start leaves nothing, even with `keep`."""
+    """Run the container; its process's exit status, or 0 when detached. A failed start leaves nothing, even with `keep`."""
     options = Options(
         config_file=config_file,
         pid_file=pid_file,
@@ -46,14 +46,20 @@ def run(
 
         options.console_fd = open_console_socket(console_socket)
     if detach:
+        from pyrunc.container.start import open_notify, wait_until_ready
+
         entry, record = launch(draft)
+        notify = open_notify(entry)
         _start(settings, entry, record)
+        if notify is not None:
+            wait_until_ready(notify, entry, record)
         entry.close()
         return 0
     return _foreground(draft, keep=keep, no_subreaper=no_subreaper)
 
 
 def _foreground(draft: Draft, *, keep: bool, no_subreaper: bool) -> int:
+    from pyrunc.container.start import open_notify
     from pyrunc.process.signals import Caught
     from pyrunc.process.supervise import become_subreaper, supervise
 
@@ -64,9 +70,10 @@ def _foreground(draft: Draft, *, keep: bool, no_subreaper: bool) -> int:
             # In a pid namespace of its own the container's init inherits all orphans; none could come here.
             become_subreaper()
         entry, record, relay = _launch(draft)
+        notify = open_notify(entry)
         _start(draft.settings, entry, record)
         entry.close()
-        status = supervise(record.pid, signals, relay)
+        status = supervise(record.pid, signals, relay, notify)
         if relay is not None:
             relay.close()
             relay = None

@@ -16,19 +16,45 @@ from pyrunc.state.store import CONFIG, FIFO, Entry, open_entry
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.container.settings import Settings
+    from pyrunc.process.notify import Notify
     from pyrunc.state.record import Record
 
 
 def start(settings: "Settings", container_id: str) -> None:
-    """Start a created container; when its program cannot be executed, that is an error here and the container is stopped."""
+    """Start a created container; when its program cannot be executed, that is an error here, and it is stopped."""
     entry = open_entry(settings.root, container_id)
     try:
         entry.lock()
         record = status.load(entry)
         status.require("start", record.id, status_of(entry, record))
+        notify = open_notify(entry)
         start_locked(entry, record)
+        if notify is not None:
+            wait_until_ready(notify, entry, record)
     finally:
         entry.close()
+
+
+def open_notify(entry: Entry) -> "Notify | None":
+    """The socket for the container's READY=1, where the caller has a NOTIFY_SOCKET, and had one at create."""
+    supervisor = posix.environ.get(b"NOTIFY_SOCKET")
+    if not supervisor or not entry.exists("notify"):
+        return None
+    from pyrunc.process.notify import Notify
+
+    return Notify(entry, supervisor)
+
+
+def wait_until_ready(notify: "Notify", entry: Entry, record: "Record") -> None:
+    """Stay until the container says that it is ready; the lock is free meanwhile."""
+    entry.unlock()
+    pidfd = status.open_process(record)
+    if pidfd >= 0:
+        try:
+            notify.wait(record.pid, pidfd)
+        finally:
+            posix.close(pidfd)
+    notify.close()
 
 
 def start_locked(entry: Entry, record: "Record") -> None:
@@ -110,7 +136,7 @@ def stop(entry: Entry, record: "Record") -> None:
 
 
 def _poststart(entry: Entry, record: "Record", config: Config) -> None:
-    """poststart hooks; when one fails the container is stopped (runtime.md#lifecycle step 9)."""
+    """Run the poststart hooks; when one fails the container is stopped (runtime.md#lifecycle step 9)."""
     from pyrunc.process.hooks import run_hooks
 
     hooks = config.require("hooks").sections("poststart")

@@ -17,12 +17,15 @@ from pyrunc.process.signals import Caught
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.process.console import Relay
+    from pyrunc.process.notify import Notify
 
 _OWN = frozenset((_signal.SIGCHLD, _signal.SIGURG, _signal.SIGWINCH))
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def supervise(pid: int, signals: Caught, relay: "Relay | None" = None) -> int:
+def supervise(
+    pid: int, signals: Caught, relay: "Relay | None" = None, notify: "Notify | None" = None
+) -> int:
     """Stay with a child until it ends; its exit status, or 128 and the signal that ended it.
 
     `signals` was made before the child, so that none is lost; those that came meanwhile go to it first. Every other
@@ -33,7 +36,7 @@ def supervise(pid: int, signals: Caught, relay: "Relay | None" = None) -> int:
     except ProcessLookupError as error:
         raise HostError(f"process {pid} of the container is gone, and was reaped by another") from error
     try:
-        _wait(pid, pidfd, signals, relay)
+        _wait(pid, pidfd, signals, relay, notify)
     finally:
         posix.close(pidfd)
     status = posix.waitpid(pid, 0)[1]
@@ -55,13 +58,15 @@ def become_subreaper() -> bool:
     return True
 
 
-def _wait(pid: int, pidfd: int, signals: Caught, relay: "Relay | None") -> None:
+def _wait(pid: int, pidfd: int, signals: Caught, relay: "Relay | None", notify: "Notify | None") -> None:
     """Until the process has ended; it is a zombie then."""
     while True:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.register(signals.fd, select.POLLIN)
         timeout = None
+        if notify is not None and not notify.done:
+            poll.register(notify.fd, select.POLLIN)
         if relay is not None:
             for fd, events in relay.interest().items():
                 poll.register(fd, events)
@@ -69,6 +74,9 @@ def _wait(pid: int, pidfd: int, signals: Caught, relay: "Relay | None") -> None:
         ready = {fd for fd, _ in poll.poll(None if timeout is None else timeout * 1000)}
         if signals.fd in ready:
             _forward(signals.take(), pid, pidfd, relay)
+        if notify is not None and notify.fd in ready:
+            ready.discard(notify.fd)
+            notify.handle(pid)
         if relay is not None:
             for fd in ready - {pidfd, signals.fd}:
                 relay.handle(fd)
