@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start-up is a feature: each hot command loads its own modules of pyrunc, and of Python only those named here."""
 
+import json
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -37,10 +40,13 @@ sys.exit(status)
 def loaded(*argv: str) -> set[str]:
     """The modules that `pyrunc argv` loads."""
     words = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", PROBE.format(root=str(ROOT)), *argv]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
-    lines = done.stderr.splitlines()
-    assert "internal error" not in done.stderr
-    return {line.removeprefix("loaded ") for line in lines if line.startswith("loaded ")}
+    # A file, not a pipe: a container keeps it open.
+    with tempfile.TemporaryFile("w+") as output:
+        subprocess.run(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=30)
+        output.seek(0)
+        text = output.read()
+    assert "internal error" not in text
+    return {line.removeprefix("loaded ") for line in text.splitlines() if line.startswith("loaded ")}
 
 
 def imported(modules: str) -> set[str]:
@@ -98,6 +104,33 @@ def test_what_a_plan_loads(tmp_path: Path) -> None:
     modules = loaded("plan", "-b", str(tmp_path))
     assert "pyrunc.plan.compile" in modules
     assert not foreign(modules)
+
+
+@pytest.mark.root
+def test_what_a_life_loads(tmp_path: Path) -> None:
+    """Each call of a real container's life; whether it goes well is for other tests to say."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("needs busybox (busybox-static)")
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
+    shutil.copy(busybox, tmp_path / "rootfs/bin/sh")
+    loaded("spec", "-b", str(tmp_path))
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    config["process"] |= {"terminal": False, "args": ["sh", "-c", "sleep 60"]}
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    root = ("--root", str(tmp_path / "root"))
+    try:
+        for argv in (
+            ["create", "-b", str(tmp_path), "imports-life"],
+            ["start", "imports-life"],
+            ["state", "imports-life"],
+            ["exec", "imports-life", "sh", "-c", ":"],
+            ["list"],
+            ["kill", "imports-life", "KILL"],
+        ):
+            assert not foreign(loaded(*root, *argv)), argv
+    finally:
+        assert not foreign(loaded(*root, "delete", "--force", "imports-life"))
 
 
 def test_the_parser_imports_nothing() -> None:
