@@ -43,7 +43,7 @@ class Section:
             raise self.refuse(key, "is required")
         return default
 
-    def text(self, key: str, default: "str | None | object" = _REQUIRED) -> str:
+    def text(self, key: str, default: "str | object | None" = _REQUIRED) -> str:
         """A string; a NUL cannot be in it (config/load.py refuses them at the border).
 
         With `default=None` the result may be None; callers that pass it test for it.
