@@ -21,7 +21,7 @@ _FD = 0xFFFF
 
 
 class Conversation:
-    """One set-up. states: descriptors of the files that hooks inside read as their state, by the program's input names."""
+    """One set-up. states: descriptors of the files that hooks inside read as their state, by the program's input."""
 
     __slots__ = ("_draft", "_entry", "_helper", "_parent_stage", "_pidfd", "_record", "pid", "states")
 
@@ -85,8 +85,8 @@ class Conversation:
             posix.write(self.states["creating state"], hook_state(self._record, status.CREATING, self._inner_pid()))
 
     def _inner_pid(self) -> int:
-        """The pid as the container sees it, which hooks in its namespaces are told: the last of NSpid, proc_pid_status(5)."""
-        with open(f"/proc/{self.pid}/status", "rb") as file:  # noqa: PTH123 - pathlib costs 10 ms
+        """The pid as the container sees it, for hooks in its namespaces: the last of NSpid, proc_pid_status(5)."""
+        with open(f"/proc/{self.pid}/status", "rb") as file:
             for line in file:
                 if line.startswith(b"NSpid:"):
                     return int(line.split()[-1])
