@@ -132,7 +132,7 @@ def _rmdir(directory: str) -> None:
 
 
 def _poststop(settings: "Settings", entry: Entry, record: "Record") -> None:
-    """poststop hooks run when the container is gone; a failing one is a warning (runtime.md#lifecycle)."""
+    """The poststop hooks run when the container is gone; a failing one is a warning (runtime.md#lifecycle)."""
     from pyrunc.config.fields import Config
     from pyrunc.config.load import parse
     from pyrunc.process.hooks import run_poststop
