@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 class ExecRequest:
     """What `exec` is asked for. args: the command, when process_file is None; user: "UID[:GID]" or None; cgroup:
-    [controller:]path below the container's; the rest as the flags of that name."""
+    [controller:]path below the container's; the rest as the flags of that name.
+    """
 
     __slots__ = (
         "additional_gids",
@@ -277,7 +278,7 @@ class _Execution:
 
 
 def _foreign_namespaces(pid: int) -> int:
-    """The CLONE_NEW* of the namespaces in which process `pid` is and we are not: setns(2) into one's own user namespace fails."""
+    """The CLONE_NEW* of the namespaces of `pid` that are not ours: setns(2) into one's own user namespace fails."""
     flags = 0
     for flag, name in NAMESPACES.values():
         try:
