@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pyrunc.container.exec import ExecRequest
 
 _SETS = ("bounding", "effective", "permitted")
-"""Where --cap adds: never to inheritable or ambient, or files with inheritable capabilities regain them (CVE-2022-29162)."""
+"""Where --cap adds: never to inheritable or ambient, or files could give what was dropped (CVE-2022-29162)."""
 
 
 def process_of(config: Config, request: "ExecRequest") -> dict[str, object]:
@@ -22,14 +22,13 @@ def process_of(config: Config, request: "ExecRequest") -> dict[str, object]:
     described["terminal"] = request.tty
     if request.env:
         described["env"] = [*(base.texts("env") if base is not None else []), *request.env]
-    for key, value in (
-        ("cwd", request.cwd),
-        ("selinuxLabel", request.process_label),
-        ("apparmorProfile", request.apparmor),
-        ("noNewPrivileges", request.no_new_privs),
-    ):
-        if value is not None:
-            described[key] = value
+    given = {
+        "cwd": request.cwd,
+        "selinuxLabel": request.process_label,
+        "apparmorProfile": request.apparmor,
+        "noNewPrivileges": request.no_new_privs,
+    }
+    described.update({key: value for key, value in given.items() if value is not None})
     described["user"] = _user(base.section("user").data if base is not None and base.has("user") else {}, request)  # type: ignore[union-attr]
     if request.caps:
         described["capabilities"] = _capabilities(described.get("capabilities"), request.caps)
