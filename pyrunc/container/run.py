@@ -30,7 +30,7 @@ def run(
     no_new_keyring: bool = False,
     preserve_fds: int = 0,
 ) -> int:
-    """Run the container; its process's exit status, or 0 when detached. A failed start leaves nothing, even with `keep`."""
+    """Run it; its process's exit status, or 0 when detached. A failed start leaves nothing, even with `keep`."""
     options = Options(
         config_file=config_file,
         pid_file=pid_file,
