@@ -38,7 +38,7 @@ class PyruncError(Exception):
 
 
 def one_line(text: str) -> str:
-    """`text` without control characters: they become escapes, so that one error is one line (CVE-class: log injection)."""
+    """`text` without control characters: they become escapes, so that one error is one line (no log injection)."""
     if text.isprintable():
         return text
     return "".join(
