@@ -19,19 +19,16 @@ _OTHERS = {
 _BITS = {
     "SECCOMP_FLAG": {1: "TSYNC", 2: "LOG", 4: "SPEC_ALLOW", 8: "NEW_LISTENER", 32: "WAIT_KILLABLE_RECV"},
     "O": {
-        bit: name
-        for bit, name in (
-            (posix.O_WRONLY, "O_WRONLY"),
-            (posix.O_RDWR, "O_RDWR"),
-            (posix.O_NONBLOCK, "O_NONBLOCK"),
-            (posix.O_NOCTTY, "O_NOCTTY"),
-            (posix.O_DIRECTORY, "O_DIRECTORY"),
-            (posix.O_NOFOLLOW, "O_NOFOLLOW"),
-            (posix.O_CREAT, "O_CREAT"),
-            (posix.O_EXCL, "O_EXCL"),
-            (uapi.O_PATH, "O_PATH"),
-            (uapi.O_CLOEXEC, "O_CLOEXEC"),
-        )
+        posix.O_WRONLY: "O_WRONLY",
+        posix.O_RDWR: "O_RDWR",
+        posix.O_NONBLOCK: "O_NONBLOCK",
+        posix.O_NOCTTY: "O_NOCTTY",
+        posix.O_DIRECTORY: "O_DIRECTORY",
+        posix.O_NOFOLLOW: "O_NOFOLLOW",
+        posix.O_CREAT: "O_CREAT",
+        posix.O_EXCL: "O_EXCL",
+        uapi.O_PATH: "O_PATH",
+        uapi.O_CLOEXEC: "O_CLOEXEC",
     },
 }
 _FILE_TYPES = {
