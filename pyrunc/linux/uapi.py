@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Constants of the kernel's user interface, under their kernel names (include/uapi/linux); Python's posix lacks them."""
+"""Constants of the kernel's user interface under their kernel names (include/uapi/linux); Python's posix lacks them."""
 
 # fcntl.h
 AT_FDCWD = -100
