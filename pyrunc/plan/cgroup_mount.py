@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mounts of type cgroup: cgroup2, or on version 1 and hybrid hosts a tmpfs with one directory for each hierarchy.
 
-In a cgroup namespace a new mount shows the container's cgroup as its root (cgroup_namespaces(7)). Without one, version 1
-gets the container's own directories bound. Every mount has the flags of the row, also `ro` (CVE-2023-25809).
+In a cgroup namespace a new mount shows the container's cgroup as its root (cgroup_namespaces(7)). Without one, version
+1 gets the container's own directories bound. Every mount has the flags of the row, also `ro` (CVE-2023-25809).
 """
 
 import errno
