@@ -15,9 +15,7 @@ from pyrunc.config.fields import Config, Section
 from pyrunc.linux.host import Host
 from pyrunc.linux.uapi import (
     CLONE_NEWNET,
-    CLONE_NEWNS,
     CLONE_NEWUSER,
-    CLONE_PARENT,
     PR_SET_DUMPABLE,
     PR_SET_NAME,
     PR_SET_PDEATHSIG,
@@ -96,7 +94,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
 
 
 def process(config: Config, host: Host, choices: Choices, flags: int) -> Program:
-    """The program of `exec`: join the namespaces of `flags` (CLONE_NEW*) of the input "init", a pidfd, and run config's process."""
+    """The program of `exec`: join the namespaces of `flags` (CLONE_NEW*) of the input "init", a pidfd; run process."""
     from pyrunc.plan import console, stdio
 
     program = Program(host.machine)
@@ -124,7 +122,7 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
 
 
 def _begin(program: Program, choices: Choices, *, dumpable: bool) -> None:
-    """Nothing but what the program was given stays open, and nobody may look into the helper (CVE-2016-9962, CVE-2024-21626).
+    """Close all but what the program was given; nobody may look into the helper (CVE-2016-9962, CVE-2024-21626).
 
     An ordinary user writes the id maps of his child, and the kernel lets him for a dumpable process only.
     """
@@ -256,7 +254,7 @@ class _Filesystem:
             self.passwd = _open_passwd(program, root)
 
     def _working_directory(self, program: Program, root: Op) -> None:
-        """process.cwd is made where it is missing, as users of runc expect; a root that is read-only by nature stays."""
+        """Make process.cwd where it is missing, as users of runc expect; a root that is read-only by nature stays."""
         process = self.config.section("process")
         if process is not None and process.text("cwd") != "/":
             folder = program.mkpath(root, process.text("cwd"), ops.KIND_DIRECTORY, origin=process.at("cwd"))
@@ -302,7 +300,7 @@ class _Filesystem:
         if any(mount.options.bind and mount.destination == "/dev" for mount in self.mounts):
             return
         bind = self.host.rootless or self.wanted.private("user")
-        devices.make(wanted, self.host, program, root, bind=bind)
+        devices.make(wanted, program, root, bind=bind)
         devices.links(program, root)
 
     def _terminal(self, program: Program, root: Op) -> None:
@@ -365,7 +363,7 @@ def _tail(
     *,
     waits: bool,
 ) -> None:
-    """From the root in place to execve: terminal, working directory, identity, capabilities, and what must come last."""
+    """From the root in place to execve: terminal, directory, identity, capabilities, and what must come last."""
     from pyrunc.plan import capabilities, rlimits, stdio, user
 
     process = config.require("process")
