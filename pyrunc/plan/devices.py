@@ -9,7 +9,6 @@ import errno
 from posix import makedev
 
 from pyrunc.config.fields import Config, Section
-from pyrunc.linux.host import Host
 from pyrunc.linux.uapi import (
     AT_EMPTY_PATH,
     AT_FDCWD,
@@ -87,7 +86,7 @@ def _device(section: Section) -> Device:
     return Device(path, _TYPES[word] | mode, rdev, owner, section.pointer)
 
 
-def make(devices: list[Device], host: Host, program: Program, root: Op, *, bind: bool) -> None:
+def make(devices: list[Device], program: Program, root: Op, *, bind: bool) -> None:
     """Make the nodes, or bind the host's when `bind` (a user namespace has no mknod)."""
     folders: dict[str, Op] = {}
     for device in devices:
@@ -124,7 +123,7 @@ def _node(device: Device, program: Program, directory: Op, name: str) -> None:
 
 
 def _verify(device: Device, program: Program, directory: Op, name: str, *, keep: bool = False) -> Op:
-    """What lies there must be the device that is wanted, and no symlink (SPEC: an existing file that is not is an error)."""
+    """What lies there must be the device that is wanted, and no symlink (config-linux.md#devices: else an error)."""
     resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
     node = openat2(program, directory, name, O_PATH, resolve, origin=device.origin, to="node")
     program.check(node, device.mode & S_IFMT, device.rdev, origin=device.origin)
@@ -144,7 +143,7 @@ def _bind(device: Device, program: Program, root: Op) -> None:
 
 
 def links(program: Program, root: Op) -> None:
-    """/dev/fd, stdin, stdout, stderr, core and ptmx; a link or file that is there already stays, but ptmx is replaced."""
+    """/dev/fd, stdin, stdout, stderr, core and ptmx; a link or file that is there stays, but ptmx is replaced."""
     folder = program.mkpath(root, "/dev", ops.KIND_DIRECTORY, to="dev")
     for target, name in _LINKS:
         program.call("symlinkat", target, folder, name, accept=(errno.EEXIST,))
