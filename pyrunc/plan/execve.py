@@ -14,7 +14,7 @@ _X_OK = 1
 
 
 class Command:
-    """What to execute. candidates: the paths to try in order; environment: NAME=value; wants_home: HOME is not among them."""
+    """What to execute. candidates: paths to try in order; environment: NAME=value; wants_home: it has no HOME."""
 
     __slots__ = ("args", "candidates", "environment", "origin", "wants_home")
 
@@ -35,20 +35,14 @@ class Command:
         for text in self.environment:
             if text.startswith("PATH="):
                 path = text[5:]
-        # An empty part of PATH is the working directory, which execvp(3) would take; runc does not run a program found so.
+        # An empty part of PATH is the working directory, which execvp(3) would take; runc runs no program found so.
         return [f"{folder}/{name}" for folder in path.split(":") if folder]
 
 
-def chdir(process: Section, program: Program) -> None:
-    """process.cwd, and the proof that it lies in the container (CVE-2024-21626): getcwd(2) of a directory outside the root
-    begins with "(unreachable)", and the first byte tells."""
-    origin = process.at("cwd")
-    program.call("chdir", process.text("cwd"), origin=origin)
-    prove_inside(program, origin)
-
-
 def prove_inside(program: Program, origin: str) -> None:
-    """Fail with ENODEV unless the working directory's path begins with "/"."""
+    """Fail with ENODEV unless the working directory lies in the container (CVE-2024-21626): getcwd(2) of a directory
+    outside the root begins with "(unreachable)", and the first byte tells.
+    """
     buffer = Struct(f"{_HOME_MAX}s", b"", text="cwd")
     program.call("getcwd", buffer, _HOME_MAX, origin=origin)
     program.check_byte(buffer, ord("/"), origin=origin)
