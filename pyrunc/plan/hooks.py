@@ -8,7 +8,7 @@ _TIMEOUT_MAX = 2**31 // 1000
 
 
 def run(hooks: Section, kind: str, program: Program, state: Op) -> None:
-    """Run the hooks of a kind in their order, each with the container's state (a file, by the descriptor `state`) on stdin."""
+    """Run the hooks of a kind in their order, each with the container's state (the open file `state`) on stdin."""
     for hook in hooks.sections(kind):
         path = hook.text("path")
         if path[:1] != "/":
