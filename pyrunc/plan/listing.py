@@ -22,11 +22,11 @@ _WIDTH = 100
 
 def lines(program: "Program") -> list[str]:
     """The listing: one line for each instruction but the stores into structs, which the struct's text shows."""
-    return [_line(program, op) for op in program.ops if op.code != ops.STORE]
+    return [_line(op) for op in program.ops if op.code != ops.STORE]
 
 
-def _line(program: "Program", op: "Op") -> str:
-    text = call(program, op)
+def _line(op: "Op") -> str:
+    text = call(op)
     if op.to is not None:
         text = f"{op.to} = {text}"
     if op.accept:
@@ -38,7 +38,7 @@ def _line(program: "Program", op: "Op") -> str:
     return f"{op.index:4} {text:{_WIDTH}} {op.origin}".rstrip()
 
 
-def call(program: "Program", op: "Op") -> str:
+def call(op: "Op") -> str:
     """`name(operands)` with symbolic flags, for listings and errors."""
     kinds: tuple[str, ...] = _KINDS.get(op.name, ())
     if op.code == ops.SYSCALL:
