@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config.md#mounts by the descriptor API: each mount gets its flags while it is detached, and is moved onto an open target."""
+"""config.md#mounts by descriptors: each mount gets its flags while it is detached, and is moved onto an open target."""
 
 from posix import O_DIRECTORY
 
@@ -33,11 +33,11 @@ _VALUE_MAX = 255
 _ST_MODE = (24, 16)
 """The offset of st_mode in struct stat, by machine."""
 _BELOW_PROC = (
-    "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo sys/kernel/ns_last_pid sys/crypto/fips_enabled"
-    " sys/kernel/hostname sys/kernel/domainname"
-).split()
-"""What may be mounted inside /proc: files that lxcfs and CRIU offer, as runc allows; the rest could fool later writes to
-procfs (CVE-2019-19921, CVE-2025-52881)."""
+    *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"),
+    *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled", "sys/kernel/hostname", "sys/kernel/domainname"),
+)
+"""What may be mounted inside /proc: files that lxcfs and CRIU offer, as runc allows; the rest could fool later writes
+to procfs (CVE-2019-19921, CVE-2025-52881)."""
 
 
 class Mount:
@@ -88,8 +88,8 @@ def make(mount: Mount, program: Program, root: Op, copy_up: int) -> "Op | None":
     if options.remount:
         _remount(mount, program, root)
         return None
-    if options.bind:
-        _bind(mount, program, root)
+    if mount.tree is not None:
+        _bind(mount, program, root, mount.tree)
         return None
     if options.legacy_flags or any(value and len(value) > _VALUE_MAX for _, value in options.data):
         _mount(mount, program, root)
@@ -113,16 +113,14 @@ def seal(mount: Mount, program: Program, tree: Op) -> None:
     program.call("close", tree)
 
 
-def _bind(mount: Mount, program: Program, root: Op) -> None:
-    tree = mount.tree
-    assert tree is not None
+def _bind(mount: Mount, program: Program, root: Op, tree: Op) -> None:
     options = mount.options
     if mount.destination == "/proc":
         program.check_fs(tree, PROC_SUPER_MAGIC, origin=mount.origin)
     if options.attr_set or options.attr_clr:
         mount_setattr(program, tree, options.attr_set, options.attr_clr, origin=mount.origin)
     _tree_attributes(mount, program, tree)
-    if not options.propagation and not mount.type == "cgroup":
+    if not options.propagation and mount.type != "cgroup":
         # Copied before or after the host's tree became a slave: either way nothing of the container reaches the host.
         mount_setattr(program, tree, propagation=MS_SLAVE, recursive=True, origin=mount.origin)
     target = program.mkpath(root, mount.destination, tree, origin=mount.origin)
@@ -164,8 +162,9 @@ def _data(mount: Mount, program: Program, context: Op) -> None:
 
 
 def _target(mount: Mount, program: Program, root: Op) -> Op:
-    """The directory to mount on. /proc and /sys must be no symlinks, or their mounts would be elsewhere than every later
-    look-up believes (CVE-2019-19921, CVE-2023-28642)."""
+    """The directory to mount on. /proc and /sys must be no symlinks, or their mounts would be elsewhere than every
+    later look-up believes (CVE-2019-19921, CVE-2023-28642).
+    """
     target = program.mkpath(root, mount.destination, ops.KIND_DIRECTORY, origin=mount.origin)
     if mount.type in ("proc", "sysfs"):
         program.call("close", target)
@@ -175,7 +174,7 @@ def _target(mount: Mount, program: Program, root: Op) -> Op:
 
 
 def _inherit(mount: Mount, program: Program, tree: Op, target: Op, copy_up: int) -> None:
-    """A tmpfs without `mode` takes the mode of the directory that it hides, as users of runc expect; `tmpcopyup` its files."""
+    """A tmpfs without `mode` takes that of the directory that it hides, as with runc; with `tmpcopyup` its files."""
     if not any(key == "mode" for key, _ in mount.options.data):
         stat = Struct("18Q", *(0,) * 18, text="stat")
         program.call("fstat", target, stat, origin=mount.origin)
@@ -187,7 +186,7 @@ def _inherit(mount: Mount, program: Program, tree: Op, target: Op, copy_up: int)
 
 
 def _mount(mount: Mount, program: Program, root: Op) -> None:
-    """mount(2), for what only it can say: on ".", which is the opened target, so that no path of the image is walked."""
+    """mount(2), for what only it can say: on ".", which is the opened target; no path of the image is walked."""
     options, origin = mount.options, mount.origin
     target = _target(mount, program, root)
     data = ",".join(key if value is None else f"{key}={value}" for key, value in options.data)
@@ -213,7 +212,7 @@ def _legacy(options: ParsedOptions) -> int:
 
 
 def _remount(mount: Mount, program: Program, root: Op) -> None:
-    """`remount` changes what is mounted at the destination; with `bind` the mount alone, not its filesystem (mount(8))."""
+    """`remount` changes what is mounted at the destination; with `bind` not its filesystem, as mount(8) has it."""
     options, origin = mount.options, mount.origin
     placed = openat2(program, root, mount.destination, O_PATH, origin=origin, to="mounted")
     if options.attr_set or options.attr_clr:
