@@ -18,7 +18,7 @@ from pyrunc.plan.program import Op, Program, Struct
 
 
 class Namespaces:
-    """What linux.namespaces asks for. flags: CLONE_NEW* of the new ones; paths: word -> (flag, path, pointer) of the others."""
+    """linux.namespaces. flags: CLONE_NEW* of the new ones; paths: word -> (flag, path, pointer) of the others."""
 
     __slots__ = ("flags", "paths")
 
@@ -76,7 +76,7 @@ def join(wanted: Namespaces, program: Program) -> None:
 
 
 def clone(wanted: Namespaces, config: Config, host: Host, program: Program) -> None:
-    """Make the new namespaces and go on in them; on cgroup2 the child is born in its cgroup, so that nothing is migrated.
+    """Make the new namespaces and go on in them; on cgroup2 the child is born in its cgroup: nothing is migrated.
 
     The cgroup namespace is made later (`unshare_cgroup`): its root is the cgroup where its maker is by then.
     """
