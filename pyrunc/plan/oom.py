@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""process.oomScoreAdj: proc_pid_oom_score_adj(5), written in the parent stage through the host's procfs and inherited."""
+"""process.oomScoreAdj: proc_pid_oom_score_adj(5), written by the parent stage to the host's procfs, and inherited."""
 
 import errno
 from posix import O_WRONLY
