@@ -4,9 +4,9 @@
     header | initial registers, s64 each | instructions, 72 bytes each | relocations, u32 each | blob
 
 An operand is an immediate, an offset into the blob (the helper adds the blob's address), a register, or the four bytes
-at an offset of the blob. A relocation is
-the blob offset of a u64 that holds a blob offset: arrays of pointers (argv) and pointers in structs. Numbers are in the
-machine's byte order, which is little-endian on both machines. `python -m pyrunc.plan.ops` prints ops.h.
+at an offset of the blob. A relocation is the blob offset of a u64 that holds a blob offset: arrays of pointers (argv)
+and pointers in structs. Numbers are in the machine's byte order, which is little-endian on both machines.
+`python -m pyrunc.plan.ops` prints ops.h.
 
 Reports of the helper, one write(2) each: u8 kind, u8 0, u16 length of the detail, u32 instruction, s64 value, detail.
 """
@@ -67,8 +67,9 @@ REPORT_ERROR = 3
 REPORT_HOOK = 4
 
 HOOK_TIMED_OUT = -1
-"""Value of REPORT_HOOK for a hook that was killed at its deadline; -1000 - errno for one that could not be executed; else a wait status."""
+"""Value of REPORT_HOOK for a hook that was killed at its deadline; for the others a wait status, or one of the next."""
 HOOK_NOT_EXECUTED = -1000
+"""HOOK_NOT_EXECUTED - errno: execve(2) failed; 2 * HOOK_NOT_EXECUTED - errno: what comes before it did."""
 
 _CONSTANTS = (
     "FORMAT_MAGIC FORMAT_VERSION PROGRAM_MAX REGISTERS_MAX DETAIL_MAX NO_REGISTER IMMEDIATE BLOB REGISTER LOAD"
