@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A procfs of our own that is mounted nowhere, so that nothing can lie over a file in it (CVE-2019-16884, CVE-2025-52881)."""
+"""A procfs of our own, mounted nowhere, so that nothing can lie over a file in it (CVE-2019-16884, CVE-2025-52881)."""
 
 import errno
 
@@ -21,7 +21,7 @@ _FLAGS = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 
 
 def open_private(program: Program, origin: str) -> Op:
-    """Its descriptor. Where a nested container may not mount procfs (EPERM), a copy of /proc without what lies over it."""
+    """Its descriptor. Where a nested container may not mount procfs (EPERM): /proc without what lies over it."""
     context = program.call("fsopen", "proc", FSOPEN_CLOEXEC, origin=origin, to="context")
     program.call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0, origin=origin)
     proc = program.call("fsmount", context, FSMOUNT_CLOEXEC, _FLAGS, origin=origin, to="proc", accept=(errno.EPERM,))
