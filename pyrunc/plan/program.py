@@ -25,7 +25,7 @@ _ZERO6 = (0, 0, 0, 0, 0, 0)
 
 
 class Op:
-    """One instruction; as an operand it stands for the register of its result (a descriptor, or -errno when accepted)."""
+    """One instruction; as an operand it is the register of its result (a descriptor, or -errno when accepted)."""
 
     __slots__ = ("accept", "code", "index", "name", "operands", "origin", "register", "skip_err", "skip_ok", "to")
 
@@ -45,7 +45,7 @@ class Op:
 
 
 class Array:
-    """An operand that is an array of pointers to strings (or to structs that hold one), with a null at its end: argv, envp."""
+    """An operand that is an array of pointers to strings, or to structs that hold one, and a null: argv, envp."""
 
     __slots__ = ("texts",)
 
@@ -56,8 +56,8 @@ class Array:
 class Struct:
     """An operand that points to a struct: `layout` as for the struct module, native order, padding written out.
 
-    A value may be an Op (its register is stored there, field of 4 or 8 bytes), or str, bytes or a Struct (a pointer to it,
-    field Q; in a field of "s" the bytes themselves). `text` is how a listing writes it.
+    A value may be an Op (its register is stored there, field of 4 or 8 bytes), or str, bytes or a Struct (a pointer to
+    it, field Q; in a field of "s" the bytes themselves). `text` is how a listing writes it.
     """
 
     __slots__ = ("layout", "text", "values")
@@ -79,7 +79,7 @@ class Within:
 
 
 class Load:
-    """An operand whose value is read when the instruction runs: 4 bytes at `offset` in a struct that the kernel filled."""
+    """An operand that is read when the instruction runs: 4 bytes at `offset` in a struct that the kernel filled."""
 
     __slots__ = ("offset", "struct")
 
@@ -212,7 +212,7 @@ class Program:
         """The call of one instruction as written, with symbolic flags."""
         from pyrunc.plan.listing import call
 
-        return call(self, self.ops[index])
+        return call(self.ops[index])
 
     def encode(self, inputs: "Mapping[str, int]", reports: int, answers: int) -> bytes:
         """The program on the wire (plan/ops.py), its input registers filled, with the descriptors of the protocol."""
