@@ -62,7 +62,7 @@ def read_only(config: Config, program: Program, root: Op) -> None:
 def pivot(config: Config, program: Program, root: Op, *, no_pivot: bool) -> None:
     """Make `root` the root, and let go of the host's.
 
-    pivot_root(".", ".") stacks the old root upon the new one, so that neither needs a directory in the other (pivot_root(2)).
+    pivot_root(".", ".") stacks the old root upon the new one: neither needs a directory in the other (pivot_root(2)).
     `no_pivot` is for a host whose root is the initial ramfs, which cannot be pivoted: the mount is moved instead.
     """
     program.call("fchdir", root, origin="/root/path")
