@@ -15,7 +15,7 @@ from pyrunc.plan.program import Program, Struct
 
 
 def keyring(program: Program, name: str) -> None:
-    """A session keyring of its own (keyctl(2)), so that the caller's keys stay out; ENOSYS: a kernel without keyrings."""
+    """A session keyring of its own (keyctl(2)): the caller's keys stay out; ENOSYS: a kernel without keyrings."""
     accept = (errno.ENOSYS, errno.EDQUOT)
     program.call("keyctl", KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0, accept=accept)
 
