@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HOME of a user, from the passwd file that the helper has opened in the container's root: passwd(5).
 
-The file is the image's, so that it is read as data, with bounds, and only if it is a regular file (CVE-2022-23648)."""
+The file is the image's, so that it is read as data, with bounds, and only if it is a regular file (CVE-2022-23648).
+"""
 
 import posix
 
@@ -15,7 +16,7 @@ _TYPE, _REGULAR = 0o170000, 0o100000
 
 
 def home(pid: int, fd: int, uid: int) -> str:
-    """The home directory of `uid`; "/" when there is no such user, no such file, or it cannot be read. `fd` is the helper's."""
+    """The home directory of `uid`; "/" without such a user or a file to read. `fd` is the helper's."""
     if fd < 0:
         return "/"
     try:
