@@ -15,8 +15,9 @@ _FILES = {"uidMappings": "uid_map", "gidMappings": "gid_map"}
 
 
 def write_maps(pid: int, config: "Config", *, rootless: bool) -> None:
-    """Write linux.uidMappings and gidMappings for the process, with the tools of shadow where an ordinary user maps more
-    than his own id. ConfigError with the field when the kernel or the tool refuses."""
+    """Write linux.uidMappings and gidMappings for the process, by the tools of shadow where an ordinary user maps more
+    than his own id. ConfigError with the field when the kernel or the tool refuses.
+    """
     linux = config.require("linux")
     for key in ("gidMappings", "uidMappings"):
         rows = mappings(linux, key)
