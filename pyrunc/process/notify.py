@@ -62,7 +62,9 @@ class Notify:
         self._socket: socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
         self.fd = self._socket.fileno()
         self.done = False
-        folder = posix.open(FOLDER, posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=entry.fd)
+        folder = posix.open(
+            FOLDER, posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=entry.fd
+        )
         try:
             # The path of the state directory may be longer than the 107 bytes of unix(7).
             path = f"/proc/self/fd/{folder}/{_NAME}"
