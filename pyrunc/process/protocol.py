@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The runtime's end of the protocol with pyrunc-init: reports come in, a zero byte lets it go on (init/program.h has the picture)."""
+"""The runtime's end of the protocol with pyrunc-init: reports come in, a zero byte lets it go on.
+
+init/program.h has the picture.
+"""
 
 import posix
 from _struct import unpack_from
@@ -9,7 +12,9 @@ from pyrunc.plan.ops import REPORT, REPORT_SIZE
 
 
 class Report:
-    """kind: ops.REPORT_…; index: of the instruction; value: pid, point, errno or wait status; detail: what the kernel or a hook said."""
+    """kind: ops.REPORT_…; index: of the instruction; value: pid, point, errno or wait status; detail: what the kernel
+    or a hook said.
+    """
 
     __slots__ = ("detail", "index", "kind", "value")
 
