@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts pyrunc-init on a program, from a sealed copy of it in memory (CVE-2019-5736), with the descriptors it may have."""
+"""Starts pyrunc-init on a program, from a sealed copy of it in memory (CVE-2019-5736), with what it may have open."""
 
 import posix
 from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
