@@ -23,9 +23,7 @@ _OWN = frozenset((_signal.SIGCHLD, _signal.SIGURG, _signal.SIGWINCH))
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def supervise(
-    pid: int, signals: Caught, relay: "Relay | None" = None, notify: "Notify | None" = None
-) -> int:
+def supervise(pid: int, signals: Caught, relay: "Relay | None" = None, notify: "Notify | None" = None) -> int:
     """Stay with a child until it ends; its exit status, or 128 and the signal that ended it.
 
     `signals` was made before the child, so that none is lost; those that came meanwhile go to it first. Every other
