@@ -131,11 +131,12 @@ class Conversation:
             self._helper.say(answer(self.pid, report.value >> 16, draft.config))
 
     def _failure(self, report: "Report | None") -> Exception:
+        from pyrunc.plan.execve import Command
         from pyrunc.process.explain import failure
 
         process = self._draft.config.section("process")
-        args = process.texts("args") if process is not None else []
-        return failure(self._draft.program, report, self.pid or self._parent_stage, args)
+        command = Command(process) if process is not None else None
+        return failure(self._draft.program, report, self.pid or self._parent_stage, command)
 
     def kill(self) -> None:
         """End every stage of the helper, and with it whatever it has started in a pid namespace of its own."""

@@ -225,7 +225,9 @@ class _Execution:
             if report is None or report.kind in (ops.REPORT_ERROR, ops.REPORT_HOOK):
                 from pyrunc.process.explain import failure
 
-                raise failure(self._program, report, self.pid, self._config.require("process").texts("args"))
+                from pyrunc.plan.execve import Command
+
+                raise failure(self._program, report, self.pid, Command(self._config.require("process")))
             if report.kind == ops.REPORT_PID:
                 self.pid = report.value
                 self._pidfd = posix.pidfd_open(self.pid)

@@ -106,12 +106,12 @@ def _release(entry: Entry) -> "Report | None":
 
 
 def _failure(entry: Entry, record: "Record", report: Report) -> PyruncError:
+    from pyrunc.plan.execve import Command
     from pyrunc.process.explain import of_instruction
 
     config = saved_config(entry, record)
     name, origin = next(((row[1], row[2]) for row in record.tail if row[0] == report.index), ("execve", ""))
-    args = config.require("process").texts("args")
-    error = of_instruction(name, origin, report, record.pid, args, name)
+    error = of_instruction(name, origin, report, record.pid, Command(config.require("process")), name)
     stop(entry, record)
     return error
 

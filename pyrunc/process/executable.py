@@ -26,16 +26,19 @@ _ELF_MACHINES = {
 _PT_INTERP = 3
 
 
-def reason(program: str, number: int, pid: int) -> str:
+def reason(program: str, number: int, pid: int, candidates: list[str]) -> str:
     """One line for the user; `number` is the errno of execve(2) or of the look-up before it."""
     shown = f'exec: "{program}"'
-    if "/" not in program:
-        if number in (errno.ENOENT, errno.ENOTDIR):
-            return f"{shown}: executable file not found in $PATH"
-        return f"{shown}: {errno_text(number)}"
-    head = _read_head(program, pid) if pid else None
+    head = None
+    for candidate in candidates if pid else ():
+        head = _read_head(candidate, pid)
+        if head != errno.ENOENT:
+            program = candidate
+            break
+    if "/" not in shown and not isinstance(head, bytes) and number in (errno.ENOENT, errno.ENOTDIR):
+        return f"{shown}: executable file not found in $PATH"
     if number == errno.ENOENT and isinstance(head, bytes):
-        return f"{shown}: {errno_text(number)}: {_missing(head, program, pid)}"
+        return f"{shown}: {errno_text(number)}: {_missing(head)}"
     if number == errno.ENOEXEC and isinstance(head, bytes):
         return f"{shown}: exec format error: {_format(head)}"
     if number == errno.EACCES and isinstance(head, bytes) and head[:2] == b"#!":
@@ -49,7 +52,7 @@ def reason(program: str, number: int, pid: int) -> str:
     return f"{shown}: {errno_text(number)}"
 
 
-def _missing(head: bytes, program: str, pid: int) -> str:
+def _missing(head: bytes) -> str:
     """The file is there, so that what it needs is not."""
     if head[:2] == b"#!":
         line = head[2:].split(b"\n")[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a report of the helper to an error with its field, its call and its reason; loaded only when something failed."""
+"""From a report of the helper to an error with its field, its call and its reason; loaded when something failed."""
 
 import errno
 
@@ -10,26 +10,29 @@ from pyrunc.process import executable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.plan.execve import Command
     from pyrunc.plan.program import Program
     from pyrunc.process.protocol import Report
 
 _CANDIDATES = ("faccessat2", "execve")
 
 
-def failure(program: "Program", report: "Report | None", pid: int, args: list[str]) -> PyruncError:
-    """The error of a report; `pid` is the process that failed and still waits, 0 when it is not known. None: it was killed."""
+def failure(program: "Program", report: "Report | None", pid: int, command: "Command | None") -> PyruncError:
+    """The error of a report (None: killed); `pid` is the process that failed and still waits, 0 when unknown."""
     if report is None:
         return HostError("pyrunc-init was killed while it set up the container; a memory limit may be too low for it")
     op = program.ops[report.index]
-    return of_instruction(op.name, op.origin, report, pid, args, program.describe(report.index))
+    return of_instruction(op.name, op.origin, report, pid, command, program.describe(report.index))
 
 
-def of_instruction(name: str, origin: str, report: "Report", pid: int, args: list[str], call: str) -> PyruncError:
+def of_instruction(
+    name: str, origin: str, report: "Report", pid: int, command: "Command | None", call: str
+) -> PyruncError:
     """The same where only the name, the origin and the text of the instruction were kept."""
     if report.kind == ops.REPORT_HOOK:
         return HookError(hook_fate(report), origin)
-    if name in _CANDIDATES:
-        return ExecError(executable.reason(args[0], report.value, pid), origin)
+    if name in _CANDIDATES and command is not None:
+        return ExecError(executable.reason(command.args[0], report.value, pid, command.candidates), origin)
     return SetupError(origin, call, report.value, errno_text(report.value), _why(name, call, report))
 
 
