@@ -6,7 +6,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from hypothesis import strategies as st
+from hypothesis import stategies as st
 
 from pyrunc.cli.parse import RefusedError, parse, split
 from pyrunc.cli.table import COMMANDS, GLOBAL, NUMBER, NUMBERS, SWITCH, Flag
@@ -78,7 +78,7 @@ def refused(argv: list[str]) -> Any:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ("strat c", "no such command 'strat'; did you mean 'state', 'start'?"),
+        ("stat c", "no such command 'stat'; did you mean 'state', 'start'?"),
         ("create --bundel /b c", "no such option: --bundel; did you mean --bundle?"),
         ("create -bundel c", "no such option: -bundel"),
         ("create -b/b c", "no such option: -b/b"),
