@@ -6,7 +6,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from hypothesis import stategies as st
+from hypothesis import strategies as st
 
 from pyrunc.cli.parse import RefusedError, parse, split
 from pyrunc.cli.table import COMMANDS, GLOBAL, NUMBER, NUMBERS, SWITCH, Flag
