@@ -49,10 +49,12 @@ def cgroup() -> Iterator[Legacy]:
 
 
 @pytest.fixture
-def sleeper() -> Iterator["subprocess.Popen[str]"]:
+def sleeper(cgroup: Legacy) -> Iterator["subprocess.Popen[str]"]:
+    """A process to put into the cgroup; it ends with the test even if a failure left it frozen."""
     with subprocess.Popen(["sleep", "100"], text=True) as process:
         yield process
         process.kill()
+        cgroup.thaw()
 
 
 def test_directories_are_named_before_they_are_made() -> None:
@@ -248,6 +250,7 @@ def test_kill_reaches_all(cgroup: Legacy, sleeper: "subprocess.Popen[str]", hybr
             assert (forks.wait(5), sleeper.wait(5)) == (-9, -9)
         finally:
             forks.kill()
+            cgroup.thaw()
     cgroup.remove()
     assert not any(Path(one).exists() for one in cgroup.paths.values())
     below.remove()

@@ -268,10 +268,12 @@ def cgroup() -> Iterator[Unified]:
 
 
 @pytest.fixture
-def sleeper() -> Iterator["subprocess.Popen[str]"]:
+def sleeper(cgroup: Unified) -> Iterator["subprocess.Popen[str]"]:
+    """A process to put into the cgroup; it ends with the test even if a failure left it frozen."""
     with subprocess.Popen(["sleep", "100"], text=True) as process:
         yield process
         process.kill()
+        cgroup.thaw()
 
 
 @pytest.mark.root
@@ -360,6 +362,7 @@ def test_kill_reaches_all(
             assert (sleeper.wait(5), other.wait(5)) == (-9, -9)
         finally:
             other.kill()
+            cgroup.thaw()
     cgroup.remove()
     assert not Path(cgroup.path).exists()
 
