@@ -6,7 +6,7 @@ import select
 
 from pyrunc.errors import HostError
 from pyrunc.plan import ops
-from pyrunc.plan.compile import COPY_UP, CREATED, PREPARE, READY
+from pyrunc.plan.ops import COPY_UP, CREATED, PREPARE, READY
 from pyrunc.state import journal, status
 
 TYPE_CHECKING = False

@@ -11,7 +11,8 @@ from pyrunc.errors import StatusError
 from pyrunc.linux.host import Host, probe
 from pyrunc.linux.namespaces import NAMESPACES
 from pyrunc.plan import ops
-from pyrunc.plan.compile import PREPARE, READY, Choices, process
+from pyrunc.plan.compile import Choices, process
+from pyrunc.plan.ops import PREPARE, READY
 from pyrunc.process.spawn import check_preserved, spawn
 from pyrunc.state import status
 from pyrunc.state.store import open_entry
@@ -223,9 +224,8 @@ class _Execution:
             if report is None and self.pid:
                 return
             if report is None or report.kind in (ops.REPORT_ERROR, ops.REPORT_HOOK):
-                from pyrunc.process.explain import failure
-
                 from pyrunc.plan.execve import Command
+                from pyrunc.process.explain import failure
 
                 raise failure(self._program, report, self.pid, Command(self._config.require("process")))
             if report.kind == ops.REPORT_PID:

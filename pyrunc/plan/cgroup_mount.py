@@ -23,7 +23,7 @@ from pyrunc.plan.program import Op, Program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.mounts import Mount
+    from pyrunc.plan.mount_row import Mount
 
 _REFUSED = (errno.EPERM, errno.EBUSY, errno.EACCES)
 

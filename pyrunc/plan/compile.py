@@ -21,17 +21,12 @@ from pyrunc.linux.uapi import (
     PR_SET_PDEATHSIG,
 )
 from pyrunc.plan import execve, namespaces, ops
+from pyrunc.plan.filesystem import Filesystem
 from pyrunc.plan.program import Op, Program, Struct, Within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pyrunc.plan.mounts import Mount
-    from pyrunc.plan.paths import Masks
-
-PREPARE, READY, CREATED, COPY_UP = 1, 2, 3, 4
-"""The sync points: write id maps and join cgroups; record the container; run host hooks; fill a tmpfs."""
 
 _SIGKILL = 9
 _CLOSE_RANGE_CLOEXEC = 4
@@ -63,7 +58,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     new_user = wanted.new(CLONE_NEWUSER)
     process = config.section("process")
     command = execve.Command(process) if process is not None else None
-    filesystem = _Filesystem(config, host, wanted, choices, command)
+    filesystem = Filesystem(config, host, wanted, command, no_pivot=choices.no_pivot)
 
     _begin(program, choices, dumpable=host.rootless and new_user)
     if process is not None:
@@ -76,7 +71,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
 
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if new_user or (host.cgroups and host.cgroup_mode != "v2"):
-        program.sync(PREPARE, "prepare")
+        program.sync(ops.PREPARE, "prepare")
     if new_user:
         namespaces.become_root(program, "/linux/uidMappings")
         program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
@@ -86,7 +81,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     filesystem.make(program)
     if process is None or command is None:
         # start of a container without a process is an error of its own (runtime.md#start); until then it only waits.
-        program.sync(READY, "ready")
+        program.sync(ops.READY, "ready")
         execve.wait_for_start(program)
         return program
     _tail(config, command, host, program, choices, filesystem.slave, filesystem.passwd, waits=True)
@@ -106,7 +101,7 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
     namespaces.clone_process(program, host)
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if host.cgroups and host.cgroup_mode != "v2":
-        program.sync(PREPARE, "prepare")
+        program.sync(ops.PREPARE, "prepare")
     if flags & CLONE_NEWUSER:
         namespaces.become_root(program, "")
     program.call("setsid")
@@ -116,8 +111,12 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
         slave = console.open_pty(section, program, None)
         stdio.own_terminal(section, program, slave)
     command = execve.Command(section)
-    passwd = _open_passwd(program, None) if command.wants_home else None
-    _tail(config, command, host, program, choices, slave, passwd, waits=False)
+    database = None
+    if command.wants_home:
+        from pyrunc.plan import passwd
+
+        database = passwd.open_database(program, None)
+    _tail(config, command, host, program, choices, slave, database, waits=False)
     return program
 
 
@@ -162,194 +161,6 @@ def _session(program: Program, choices: Choices, *, loopback: bool) -> None:
         session.keyring(program, choices.keyring)
     if loopback:
         session.loopback(program)
-
-
-class _Filesystem:
-    """The container's view of files: everything between the new mount namespace and the pivot."""
-
-    __slots__ = (
-        "choices",
-        "command",
-        "config",
-        "host",
-        "mounts",
-        "passwd",
-        "private",
-        "slave",
-        "sources_open",
-        "wanted",
-    )
-
-    def __init__(
-        self,
-        config: Config,
-        host: Host,
-        wanted: namespaces.Namespaces,
-        choices: Choices,
-        command: "execve.Command | None",
-    ) -> None:
-        from pyrunc.plan import mounts
-
-        self.config = config
-        self.host = host
-        self.wanted = wanted
-        self.choices = choices
-        self.private = wanted.private("mount")
-        self.command = command
-        self.mounts = mounts.read(config)
-        self.sources_open = False
-        self.slave: Op | None = None
-        self.passwd: Op | None = None
-
-    def open_sources(self, program: Program) -> None:
-        """Bind sources that only the caller may reach are opened before the user namespace takes its rights away."""
-        from pyrunc.plan import mounts
-
-        mounts.open_sources(self.mounts, program)
-        self.sources_open = True
-
-    def make(self, program: Program) -> None:
-        from pyrunc.plan import rootfs
-
-        if not self.private:
-            rootfs.enter(program, self.config)
-            self._names(program, None)
-            self._passwd(program, None)
-            return
-        shared = rootfs.propagation(self.config)[0]
-        if shared and not self.sources_open:
-            self.open_sources(program)
-        if self._copies_up():
-            # The runtime reads both directories through /proc, which an ordinary user may of a dumpable process only.
-            program.call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)
-        rootfs.isolate(program)
-        if not self.sources_open:
-            self.open_sources(program)
-        proc = self._procfs(program)
-        masks = self._masks(program)
-        root = rootfs.attach(self.config, program)
-        late = self._mounts(program, root)
-        if self._copies_up():
-            program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
-        self._devices(program, root)
-        self._terminal(program, root)
-        self._hooks(program)
-        for mount, tree in late:
-            from pyrunc.plan import mounts
-
-            mounts.seal(mount, program, tree)
-        self._working_directory(program, root)
-        self._passwd(program, root)
-        self._paths(program, root, masks)
-        rootfs.read_only(self.config, program, root)
-        rootfs.pivot(self.config, program, root, no_pivot=self.choices.no_pivot)
-        program.call("close", root)
-        self._names(program, proc)
-
-    def _copies_up(self) -> bool:
-        return self.host.rootless and any(mount.options.tmpcopyup for mount in self.mounts)
-
-    def _passwd(self, program: Program, root: "Op | None") -> None:
-        if self.command is not None and self.command.wants_home:
-            self.passwd = _open_passwd(program, root)
-
-    def _working_directory(self, program: Program, root: Op) -> None:
-        """Make process.cwd where it is missing, as users of runc expect; a root that is read-only by nature stays."""
-        process = self.config.section("process")
-        if process is not None and process.text("cwd") != "/":
-            folder = program.mkpath(root, process.text("cwd"), ops.KIND_DIRECTORY, origin=process.at("cwd"))
-            folder.accept = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
-            program.call("close", folder, accept=(errno.EBADF,))
-
-    def _procfs(self, program: Program) -> "Op | None":
-        linux = self.config.section("linux")
-        if linux is None or not linux.strings("sysctl"):
-            return None
-        from pyrunc.plan import procfs
-
-        return procfs.open_private(program, "/linux/sysctl")
-
-    def _masks(self, program: Program) -> "Masks | None":
-        linux = self.config.section("linux")
-        if linux is None or not linux.has("maskedPaths"):
-            return None
-        from pyrunc.plan import paths
-
-        return paths.prepare(self.config, self.host, program)
-
-    def _mounts(self, program: Program, root: Op) -> "list[tuple[Mount, Op]]":
-        from pyrunc.plan import mounts
-
-        late = []
-        for mount in self.mounts:
-            if mount.type in ("cgroup", "cgroup2") and not mount.options.bind:
-                from pyrunc.plan import cgroup_mount
-
-                cgroup_mount.make(mount, self.host, program, root, private=self.wanted.private("cgroup"))
-                continue
-            tree = mounts.make(mount, program, root, COPY_UP)
-            if tree is not None:
-                late.append((mount, tree))
-        return late
-
-    def _devices(self, program: Program, root: Op) -> None:
-        """A /dev that is bound from elsewhere is complete, and not ours to fill."""
-        from pyrunc.plan import devices
-
-        wanted = devices.wanted(self.config)
-        if any(mount.options.bind and mount.destination == "/dev" for mount in self.mounts):
-            return
-        bind = self.host.rootless or self.wanted.private("user")
-        devices.make(wanted, program, root, bind=bind)
-        devices.links(program, root)
-
-    def _terminal(self, program: Program, root: Op) -> None:
-        process = self.config.section("process")
-        if process is None or not process.flag("terminal"):
-            return
-        from pyrunc.plan import console, stdio
-
-        self.slave = console.open_pty(process, program, root)
-        stdio.own_terminal(process, program, self.slave)
-        console.bind_console(program, root, self.slave)
-
-    def _hooks(self, program: Program) -> None:
-        hooks = self.config.section("hooks")
-        if hooks is None:
-            return
-        if hooks.array("prestart") or hooks.array("createRuntime"):
-            program.sync(CREATED, "created")
-        if hooks.array("createContainer"):
-            from pyrunc.plan import hooks as concern
-
-            concern.run(hooks, "createContainer", program, program.input("creating state"))
-
-    def _paths(self, program: Program, root: Op, masks: "Masks | None") -> None:
-        linux = self.config.section("linux")
-        if linux is None or not (linux.has("maskedPaths") or linux.has("readonlyPaths")):
-            return
-        from pyrunc.plan import paths
-
-        paths.read_only(self.config, program, root)
-        if masks is not None:
-            paths.mask(self.config, program, root, masks)
-
-    def _names(self, program: Program, proc: "Op | None") -> None:
-        if self.config.has("hostname") or self.config.has("domainname"):
-            from pyrunc.plan import uts
-
-            uts.compile(self.config, self.host, program)
-        if proc is not None:
-            from pyrunc.plan import sysctl
-
-            sysctl.compile(self.config, self.host, program, proc)
-            program.call("close", proc)
-
-
-def _open_passwd(program: Program, root: "Op | None") -> Op:
-    from pyrunc.plan import passwd
-
-    return passwd.open_database(program, root)
 
 
 def _tail(
@@ -414,14 +225,15 @@ def _ready(program: Program, command: execve.Command, passwd: "Op | None") -> "S
     program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
     program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0)
     if not command.wants_home or passwd is None:
-        program.sync(READY, "ready")
+        program.sync(ops.READY, "ready")
         home = None
     else:
-        program.sync(READY, "ready", passwd)
+        program.sync(ops.READY, "ready", passwd)
         home = execve.home_buffer()
         program.call("read", program.input("answers"), Within(home, 5), 4000)
     if passwd is not None:
-        program.call("close", passwd)
+        # An image without the file has an errno here in place of a descriptor.
+        program.call("close", passwd, accept=(errno.EBADF,))
     return home
 
 

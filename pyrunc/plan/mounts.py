@@ -3,8 +3,7 @@
 
 from posix import O_DIRECTORY
 
-from pyrunc.config.fields import Config, Section
-from pyrunc.linux.mount_flags import ParsedOptions, parse
+from pyrunc.linux.mount_flags import ParsedOptions
 from pyrunc.linux.uapi import (
     AT_FDCWD,
     FSCONFIG_CMD_CREATE,
@@ -26,51 +25,13 @@ from pyrunc.linux.uapi import (
 )
 from pyrunc.plan import ops
 from pyrunc.plan.calls import mount_setattr, move_mount, open_tree, openat2
+from pyrunc.plan.mount_row import Mount
 from pyrunc.plan.program import Load, Op, Program, Struct
 
 _VALUE_MAX = 255
 """fsconfig(2) takes strings of up to 255 bytes; a longer one (overlay's lowerdir) needs mount(2)."""
 _ST_MODE = (24, 16)
 """The offset of st_mode in struct stat, by machine."""
-_BELOW_PROC = (
-    *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"),
-    *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled", "sys/kernel/hostname", "sys/kernel/domainname"),
-)
-"""What may be mounted inside /proc: files that lxcfs and CRIU offer, as runc allows; the rest could fool later writes
-to procfs (CVE-2019-19921, CVE-2025-52881)."""
-
-
-class Mount:
-    """One row of `mounts`, read once. destination: normalised, absolute in the container; tree: its detached mount."""
-
-    __slots__ = ("destination", "options", "origin", "section", "source", "tree", "type")
-
-    def __init__(self, section: Section, bundle: str) -> None:
-        self.section = section
-        self.origin = section.pointer
-        self.destination = _normal(section.text("destination"))
-        self.options: ParsedOptions = parse(section.texts("options"))
-        self.type = section.text("type", "")
-        self.source = section.text("source", "")
-        if self.options.bind and self.source[:1] != "/":
-            self.source = f"{bundle}/{self.source}"
-        self.tree: Op | None = None
-
-
-def read(config: Config) -> list[Mount]:
-    """All mounts, refused where a destination lies inside /proc."""
-    found = [Mount(section, config.bundle) for section in config.sections("mounts")]
-    for mount in found:
-        below = mount.destination[6:] if mount.destination.startswith("/proc/") else ""
-        if below and below not in _BELOW_PROC:
-            raise mount.section.refuse(
-                "destination", f"{mount.destination} is inside /proc, where nothing may be mounted"
-            )
-        if mount.destination == "/proc" and mount.type != "proc" and not mount.options.bind:
-            raise mount.section.refuse("type", f'"{mount.type}" cannot be mounted on /proc')
-        if not mount.options.bind and not mount.options.remount and not mount.type:
-            raise mount.section.refuse("type", "is required, as options have neither bind nor rbind")
-    return found
 
 
 def open_sources(mounts: list[Mount], program: Program) -> None:
@@ -227,14 +188,3 @@ def _remount(mount: Mount, program: Program, root: Op) -> None:
         program.call("fsconfig", context, FSCONFIG_CMD_RECONFIGURE, None, None, 0, origin=origin)
         program.call("close", context)
     program.call("close", placed)
-
-
-def _normal(path: str) -> str:
-    """`path` absolute, without empty, "." and ".." parts; a relative one begins at "/" (config.md#mounts)."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part and part != ".":
-            parts.append(part)
-    return "/" + "/".join(parts)

@@ -61,6 +61,9 @@ INSTRUCTIONS = (
 KIND_DIRECTORY, KIND_FILE, KIND_LIKE = 0, 1, 2
 CHECK_NODE, CHECK_FS, CHECK_BYTE = 0, 1, 2
 
+PREPARE, READY, CREATED, COPY_UP = 1, 2, 3, 4
+"""The points of SYNC: write id maps and join cgroups; record the container; run host hooks; fill a tmpfs."""
+
 REPORT_PID = 1
 REPORT_SYNC = 2
 REPORT_ERROR = 3

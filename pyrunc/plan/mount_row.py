@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A row of `mounts`, read once, for the concerns that make it: config.md#mounts."""
+
+from pyrunc.config.fields import Config, Section
+from pyrunc.linux.mount_flags import ParsedOptions, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.program import Op
+
+_BELOW_PROC = (
+    *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"),
+    *("sys/kernel/ns_last_pid", "sys/crypto/fips_enabled", "sys/kernel/hostname", "sys/kernel/domainname"),
+)
+"""What may be mounted inside /proc: files that lxcfs and CRIU offer, as runc allows; the rest could fool later writes
+to procfs (CVE-2019-19921, CVE-2025-52881)."""
+
+
+class Mount:
+    """One row of `mounts`, read once. destination: normalised, absolute in the container; tree: its detached mount."""
+
+    __slots__ = ("destination", "options", "origin", "section", "source", "tree", "type")
+
+    def __init__(self, section: Section, bundle: str) -> None:
+        self.section = section
+        self.origin = section.pointer
+        self.destination = _normal(section.text("destination"))
+        self.options: ParsedOptions = parse(section.texts("options"))
+        self.type = section.text("type", "")
+        self.source = section.text("source", "")
+        if self.options.bind and self.source[:1] != "/":
+            self.source = f"{bundle}/{self.source}"
+        self.tree: Op | None = None
+
+
+def read(config: Config) -> list[Mount]:
+    """All mounts, refused where a destination lies inside /proc."""
+    found = [Mount(section, config.bundle) for section in config.sections("mounts")]
+    for mount in found:
+        below = mount.destination[6:] if mount.destination.startswith("/proc/") else ""
+        if below and below not in _BELOW_PROC:
+            raise mount.section.refuse(
+                "destination", f"{mount.destination} is inside /proc, where nothing may be mounted"
+            )
+        if mount.destination == "/proc" and mount.type != "proc" and not mount.options.bind:
+            raise mount.section.refuse("type", f'"{mount.type}" cannot be mounted on /proc')
+        if not mount.options.bind and not mount.options.remount and not mount.type:
+            raise mount.section.refuse("type", "is required, as options have neither bind nor rbind")
+    return found
+
+
+def _normal(path: str) -> str:
+    """`path` absolute, without empty, "." and ".." parts; a relative one begins at "/" (config.md#mounts)."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part and part != ".":
+            parts.append(part)
+    return "/" + "/".join(parts)
