@@ -17,8 +17,10 @@ from pyrunc.plan import ops
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
-    Operand = "int | str | bytes | None | Op | Array | Struct | Within | Load"
+    Operand: TypeAlias = "int | str | bytes | Op | Array | Struct | Within | Load | None"
+    Value: TypeAlias = "int | str | bytes | Op | Struct"
 
 _INSTRUCTION = Layout(ops.INSTRUCTION)
 _ZERO6 = (0, 0, 0, 0, 0, 0)
@@ -62,7 +64,7 @@ class Struct:
 
     __slots__ = ("layout", "text", "values")
 
-    def __init__(self, layout: str, *values: "int | str | bytes | Op | Struct", text: str = "") -> None:
+    def __init__(self, layout: str, *values: "Value", text: str = "") -> None:
         self.layout = layout
         self.values = values
         self.text = text
@@ -254,9 +256,7 @@ class _Blob:
         if type(operand) is Op:
             return ops.REGISTER, operand.register
         if type(operand) is Array:
-            return ops.BLOB, self.array(
-                [self.struct(text) if type(text) is Struct else self.string(text) for text in operand.texts]  # type: ignore[arg-type]
-            )
+            return ops.BLOB, self.array([self.pointed(text) for text in operand.texts])
         if type(operand) is Within:
             return ops.BLOB, self.struct(operand.struct) + operand.offset
         if type(operand) is Struct:
@@ -265,10 +265,13 @@ class _Blob:
             return ops.LOAD, self.struct(operand.struct) + operand.offset
         raise TypeError(operand)
 
+    def pointed(self, value: "str | bytes | Struct") -> int:
+        return self.struct(value) if isinstance(value, Struct) else self.string(value)
+
     def string(self, text: "str | bytes") -> int:
         offset = self.strings.get(text)
         if offset is None:
-            raw = text.encode() + b"\0" if type(text) is str else text
+            raw = text.encode() + b"\0" if isinstance(text, str) else text
             offset = self.strings[text] = self.place(raw)
         return offset
 
@@ -284,12 +287,12 @@ class _Blob:
         values: list[int | bytes] = []
         pointers, offset = [], 0
         for field, value in zip(_fields(struct.layout), struct.values, strict=True):
-            if type(value) is int or field[-1] == "s":
-                values.append(value)  # type: ignore[arg-type]
-            elif type(value) is Op:
+            if isinstance(value, Op):
                 values.append(0)
+            elif isinstance(value, int) or (isinstance(value, bytes) and field[-1] == "s"):
+                values.append(value)
             else:
-                values.append(self.struct(value) if type(value) is Struct else self.string(value))  # type: ignore[arg-type]
+                values.append(self.pointed(value))
                 pointers.append(offset)
             offset += calcsize("=" + field)
         start = self.structs[id(struct)] = self.place(pack("=" + struct.layout, *values))
