@@ -7,7 +7,7 @@ from pyrunc.plan import ops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyrunc.plan.program import Op, Program
+    from pyrunc.plan.program import Op, Operand, Program
 
 _KINDS = {
     "mkpath": ("fd", "path", "KIND", "o", "fd"),
@@ -53,7 +53,7 @@ def call(op: "Op") -> str:
     return f"{op.name}({', '.join(shown)})"
 
 
-def _operand(operand: object, kind: str) -> str:
+def _operand(operand: "Operand", kind: str) -> str:
     from pyrunc.plan.program import Array, Load, Op, Struct, Within
 
     if operand is None:
@@ -73,10 +73,10 @@ def _operand(operand: object, kind: str) -> str:
     if isinstance(operand, str):
         return _quoted(operand)
     if kind == "KIND":
-        return _PATH_KINDS[operand]  # type: ignore[index]
+        return _PATH_KINDS[operand]
     if kind == "CHECK":
-        return ("node", "filesystem", "byte")[operand]  # type: ignore[index]
-    return symbolic(kind, operand)  # type: ignore[arg-type]
+        return ("node", "filesystem", "byte")[operand]
+    return symbolic(kind, operand)
 
 
 def _quoted(text: str) -> str:
