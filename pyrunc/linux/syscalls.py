@@ -65,4 +65,5 @@ SYSCALLS: dict[str, tuple[int, int, str]] = {
 
 def number(name: str, machine: str) -> int:
     """The number of a system call on a machine of MACHINES."""
-    return SYSCALLS[name][MACHINES.index(machine)]
+    row = SYSCALLS[name]
+    return row[0] if machine == MACHINES[0] else row[1]
