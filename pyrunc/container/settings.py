@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 class Settings:
     """root: the state directory, absolute. cgroup_manager: "cgroupfs", "systemd" or "disabled".
 
-    rootless: None is "auto". warn: takes a warning of one line; a warning never changes the flow of an operation (runtime.md#warnings).
+    rootless: None is "auto". warn: takes a warning of one line; a warning never changes the flow of an operation
+    (runtime.md#warnings).
     """
 
     __slots__ = ("cgroup_manager", "debug", "root", "rootless", "warn")
