@@ -110,7 +110,8 @@ def _failure(entry: Entry, record: "Record", report: Report) -> PyruncError:
     from pyrunc.process.explain import of_instruction
 
     config = saved_config(entry, record)
-    name, origin = next(((row[1], row[2]) for row in record.tail if row[0] == report.index), ("execve", ""))
+    rows = [row for row in record.tail if isinstance(row, list) and row[0] == report.index]
+    name, origin = rows[0][1:3] if rows else ("execve", "")
     error = of_instruction(name, origin, report, record.pid, Command(config.require("process")), name)
     stop(entry, record)
     return error
