@@ -219,10 +219,14 @@ class _Execution:
                 posix.close(self._pidfd)
 
     def _answer(self, helper: "Helper") -> None:
+        executing = False
         while True:
             report = helper.report()
-            if report is None and self.pid:
+            if report is None and executing:
                 return
+            if report is not None and report.kind == ops.REPORT_EXECUTING:
+                executing = True
+                continue
             if report is None or report.kind in (ops.REPORT_ERROR, ops.REPORT_HOOK):
                 from pyrunc.plan.execve import Command
                 from pyrunc.process.explain import failure

@@ -8,7 +8,8 @@ import select
 from pyrunc.config.fields import Config
 from pyrunc.container.launch import RESULT
 from pyrunc.container.query import hook_state, status_of
-from pyrunc.errors import PyruncError, StateError, StatusError
+from pyrunc.errors import HostError, PyruncError, StateError, StatusError
+from pyrunc.plan.ops import REPORT_EXECUTING
 from pyrunc.process.protocol import Report, read_report
 from pyrunc.state import status
 from pyrunc.state.store import CONFIG, FIFO, Entry, open_entry
@@ -98,7 +99,13 @@ def _release(entry: Entry) -> "Report | None":
             poll = select.poll()
             poll.register(result, select.POLLIN)
             poll.poll()
-            return read_report(result)
+            report = read_report(result)
+            if report is None:
+                raise HostError("the container's process was killed before it could execute the program")
+            if report.kind == REPORT_EXECUTING:
+                poll.poll()
+                report = read_report(result)
+            return report
         finally:
             posix.close(fifo)
     finally:

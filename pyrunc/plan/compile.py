@@ -199,6 +199,8 @@ def _tail(
         _start_hooks(config, program)
     if process.flag("noNewPrivileges"):
         capabilities.no_new_privileges(program)
+    # Before the filter, which need not allow write(2).
+    execve.announce(program, program.input("exec result" if waits else "reports"))
     if choices.bpf:
         from pyrunc.plan import seccomp
 

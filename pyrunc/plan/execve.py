@@ -2,9 +2,11 @@
 """The user's program: config.md#process (cwd, env, args), execvp(3), and the wait for `start`."""
 
 import errno
+from _struct import pack
 
 from pyrunc.config.fields import Section
 from pyrunc.linux.uapi import AT_EACCESS, AT_FDCWD
+from pyrunc.plan import ops
 from pyrunc.plan.program import Op, Program, Struct
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -68,6 +70,12 @@ def wait_for_start(program: Program) -> None:
     program.call("close", program.input("reports"))
     program.call("close", program.input("answers"))
     program.call("read", fifo, Struct("Q", 0, text="byte"), 1)
+
+
+def announce(program: Program, reports: Op) -> None:
+    """Tell that all went well so far: a process that was killed before is not taken for one that was executed."""
+    report = pack(ops.REPORT, ops.REPORT_EXECUTING, 0, 0, 0, 0)
+    program.call("write", reports, Struct(f"{len(report)}s", report, text="executing"), len(report))
 
 
 def execute(command: Command, program: Program, home: "Struct | None") -> None:
