@@ -286,6 +286,33 @@ def test_a_cgroup_with_processes_is_refused(cgroup: Legacy, sleeper: "subprocess
     with pytest.raises(CgroupError, match="not empty: 1 processes"):
         second.create()
     assert second.directories() == []
+    second.signal(9)
+    second.remove(parents=True)
+    assert sleeper.poll() is None
+
+
+def test_a_leaf_of_another_is_not_shared() -> None:
+    """Two creates of one path at once: one gets it, the undo of the other leaves it alone."""
+    one, two = open_at(f"/{NAME}/a"), open_at(f"/{NAME}/a")
+    one.create()
+    with pytest.raises(CgroupError, match="made by another"):
+        two.create()
+    two.remove(parents=True)
+    assert all(Path(leaf).is_dir() for leaf in one.paths.values())
+    one.remove(parents=True)
+    assert leftovers() == []
+
+
+def test_parents_of_another_stay() -> None:
+    """A parent that came to be between open and create is not ours to remove."""
+    one, two = open_at(f"/{NAME}/a"), open_at(f"/{NAME}/b")
+    one.create()
+    two.create()
+    one.remove()
+    two.remove(parents=True)
+    assert leftovers()
+    one.remove(parents=True)
+    assert leftovers() == []
 
 
 def test_from_directories(cgroup: Legacy, sleeper: "subprocess.Popen[str]") -> None:

@@ -52,8 +52,18 @@ class Cgroup:
     def create(self) -> None:
         """Make the directories, with controllers passed down (v2) and cpus and memory nodes inherited (v1 cpuset).
 
-        Refuses a cgroup that has processes or is frozen, itself or by an ancestor.
+        Refuses a cgroup that has processes or is frozen, itself or by an ancestor. After an error, `made` and `paths`
+        have only what was made here: signal and remove, as an undo calls them, cannot touch what is another's.
         """
+        planned, self.made = self.made, []
+        try:
+            self._create(planned)
+        except BaseException:
+            self.paths = {name: directory for name, directory in self.paths.items() if directory in self.made}
+            raise
+
+    def _create(self, planned: "list[str]") -> None:
+        """Make the planned directories, adding each to `made`."""
 
     def apply(self, resources: "Section | None") -> list[str]:  # noqa: ARG002
         """Write the limits of linux.resources; returns warnings. Call it with None too, before join.
@@ -211,7 +221,7 @@ def from_directories(directories: "list[str]", root: str = path.ROOT) -> Cgroup:
 
     The container's own are those that hold no other of the list.
     """
-    if not directories:
+    if not any(files.exists(directory) for directory in directories):
         return Cgroup({}, [], root)
     mode, hierarchies = path.hierarchies(root)
     own = [one for one in directories if not any(other.startswith(f"{one}/") for other in directories)]

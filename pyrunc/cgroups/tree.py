@@ -18,25 +18,33 @@ if TYPE_CHECKING:
 _SIGKILL = 9
 
 
-def make(leaf: str, made: list[str]) -> None:
-    """Make the directories of `made` that lead to `leaf`; one that has come to be since is left out of `made`.
+def make(leaf: str, planned: list[str], made: list[str]) -> None:
+    """Make those of the planned directories that lead to `leaf`, and add them to `made`.
 
-    A parent that another container's removal takes away in between is made again. OSError as it comes.
+    A parent may have come to be since; one that the removal of another container takes away in between is made again.
+    CgroupError when `leaf` itself has come to be: another container is taking it. OSError as it comes.
     """
-    wanted = [one for one in made if leaf == one or leaf.startswith(f"{one}/")]
+    wanted = [one for one in planned if leaf == one or leaf.startswith(f"{one}/")]
     for left in (2, 1, 0):
         try:
             for directory in wanted:
-                try:
-                    posix.mkdir(directory, 0o755)
-                except FileExistsError:
-                    if left == 2:
-                        made.remove(directory)
+                _make(directory, leaf, made)
         except FileNotFoundError:
             if not left:
                 raise
             continue
         return
+
+
+def _make(directory: str, leaf: str, made: list[str]) -> None:
+    try:
+        posix.mkdir(directory, 0o755)
+    except FileExistsError as error:
+        if directory == leaf:
+            raise CgroupError(f"{leaf}: made by another in this moment") from error
+        return
+    if directory not in made:
+        made.append(directory)
 
 
 def unmake(made: list[str]) -> None:

@@ -55,10 +55,10 @@ class Legacy(Cgroup):
                 return self.paths[name]
         return ""
 
-    def create(self) -> None:
+    def _create(self, planned: "list[str]") -> None:
         for leaf in self._leaves():
             try:
-                tree.make(leaf, self.made)
+                tree.make(leaf, planned, self.made)
             except OSError as error:
                 if error.errno not in files.DENIED or not self._lenient:
                     raise files.failure("mkdir", leaf, error) from error

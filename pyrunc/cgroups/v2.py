@@ -43,9 +43,9 @@ class Unified(Cgroup):
         """The directory; "" for a rootless container that goes without."""
         return self.paths.get("", "")
 
-    def create(self) -> None:
+    def _create(self, planned: "list[str]") -> None:
         try:
-            tree.make(self.path, self.made)
+            tree.make(self.path, planned, self.made)
             self._pass_controllers()
         except PermissionError as error:
             self._without(error)
