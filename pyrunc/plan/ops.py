@@ -69,8 +69,8 @@ REPORT_SYNC = 2
 REPORT_ERROR = 3
 REPORT_HOOK = 4
 REPORT_EXECUTING = 5
-"""Written by the program itself when nothing is left but what seccomp and execve may still refuse: the end of the reports
-is success only behind it."""
+"""Written by the program itself when nothing is left but what seccomp and execve may still refuse: only behind it is
+the end of the reports success."""
 
 HOOK_TIMED_OUT = -1
 """Value of REPORT_HOOK for a hook that was killed at its deadline; for the others a wait status, or one of the next."""
