@@ -62,7 +62,10 @@ def foreign(modules: set[str]) -> set[str]:
     return {name for name in modules if name.partition(".")[0] != "pyrunc"} - ALLOWED
 
 
-VERBS = ["create", "start", "run", "state", "kill", "delete", "exec", "list", "version", "plan", "spec"]
+VERBS = [
+    *("create", "start", "run", "state", "kill", "delete", "exec", "list", "version", "plan", "spec"),
+    *("pause", "resume"),
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -84,6 +87,8 @@ def test_what_a_verb_imports(verb: str) -> None:
         ["delete", "--force", "nobody"],
         ["exec", "nobody", "true"],
         ["list"],
+        ["pause", "nobody"],
+        ["resume", "nobody"],
         ["--version"],
         ["create", "-b", "/nonexistent", "nobody"],
     ],
@@ -126,6 +131,8 @@ def test_what_a_life_loads(tmp_path: Path) -> None:
             ["state", "imports-life"],
             ["exec", "imports-life", "sh", "-c", ":"],
             ["list"],
+            ["pause", "imports-life"],
+            ["resume", "imports-life"],
             ["kill", "imports-life", "KILL"],
         ):
             assert not foreign(loaded(*root, *argv)), argv

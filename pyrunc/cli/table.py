@@ -163,6 +163,8 @@ _ROWS = (
         help="remove what is left of a container",
     ),
     Command("exec", _EXEC, tail=True, help="run another process in a container"),
+    Command("pause", help="stop all processes of a container where they are"),
+    Command("resume", help="let the processes of a paused container go on"),
     Command(
         "list",
         (
