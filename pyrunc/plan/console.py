@@ -63,6 +63,8 @@ def _send(program: Program, master: Op) -> None:
     control = Struct("Q4I", 20, SOL_SOCKET, SCM_RIGHTS, master, 0, text="SCM_RIGHTS, master")
     message = Struct("QIIQQQQII", 0, 0, 0, vector, 1, control, 24, 0, 0, text='"/dev/ptmx", SCM_RIGHTS [master]')
     program.call("sendmsg", program.input("console"), message, 0, origin=_ORIGIN)
+    # The engine's socket must not stay open in a container that waits for `start` (CVE-2016-9962).
+    program.call("close", program.input("console"))
 
 
 def bind_console(program: Program, root: Op, slave: Op) -> None:

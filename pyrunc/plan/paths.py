@@ -94,6 +94,9 @@ def mask(config: Config, program: Program, root: Op, masks: Masks) -> None:
         program.call("close", file)
         program.here_on_error(file)
         program.here_on_success(done)
+    program.call("close", masks.null)
+    if masks.directory:
+        program.call("close", masks.directory)
 
 
 def read_only(config: Config, program: Program, root: Op) -> None:
