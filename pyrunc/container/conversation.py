@@ -57,11 +57,9 @@ class Conversation:
 
     def _answer(self, point: int, report: "Report") -> None:
         if point == PREPARE:
-            if self._draft.wanted.new(0x10000000):
-                from pyrunc.process.idmap import write_maps
+            from pyrunc.process.idmap import write_maps
 
-                write_maps(self.pid, self._draft.config, rootless=self._draft.host.rootless)
-            self._draft.cgroup.join(self.pid)
+            write_maps(self.pid, self._draft.config, rootless=self._draft.host.rootless)
         elif point == CREATED:
             self._host_hooks()
         elif point == COPY_UP:
@@ -116,6 +114,7 @@ class Conversation:
 
             posix.write(self.states["created state"], hook_state(record, status.CREATED, self._inner_pid()))
         record.status = status.CREATED
+        record.cgroup = draft.cgroup.record()
         status.save(self._entry, record)
         if draft.options.pid_file:
             from pyrunc.container.pid_file import write_pid_file

@@ -4,7 +4,7 @@
 import posix
 
 from pyrunc.config.fields import Config
-from pyrunc.container.launch import check_terminal, seccomp_filter
+from pyrunc.container.launch import cgroup_entrances, check_terminal, seccomp_filter
 from pyrunc.container.query import status_of
 from pyrunc.container.start import saved_config
 from pyrunc.errors import StatusError
@@ -12,7 +12,6 @@ from pyrunc.linux.host import Host, probe
 from pyrunc.linux.namespaces import NAMESPACES
 from pyrunc.plan import ops
 from pyrunc.plan.compile import Choices, process
-from pyrunc.plan.ops import PREPARE, READY
 from pyrunc.process.spawn import check_preserved, spawn
 from pyrunc.state import status
 from pyrunc.state.store import open_entry
@@ -194,20 +193,13 @@ class _Execution:
         init = status.open_process(self._record)
         if init < 0:
             raise StatusError("cannot exec in a stopped container")
-        descriptors = {"init": init}
-        directory = (
-            self._cgroup.open_directory(self._sub, self._record.pid) if "cgroup" in self._program.inputs else None
-        )
-        if directory is not None:
-            descriptors["cgroup"] = directory
-        if console >= 0:
-            descriptors["console"] = console
+        entrances = cgroup_entrances(self._cgroup, self._sub, self._record.pid)
+        descriptors = {"init": init, "console": console, **entrances}
         try:
             self._helper = spawn(self._program, descriptors, self._request.preserve_fds)
         finally:
-            posix.close(init)
-            if directory is not None:
-                posix.close(directory)
+            for fd in (init, *entrances.values()):
+                posix.close(fd)
         try:
             self._answer(self._helper)
         except BaseException:
@@ -237,11 +229,7 @@ class _Execution:
                 self._pidfd = posix.pidfd_open(self.pid)
                 helper.reap()
                 continue
-            point = report.value & 0xFFFF
-            if point == PREPARE:
-                self._cgroup.join(self.pid, self._sub)
-            elif point == READY:
-                self._ready(helper, report)
+            self._ready(helper, report)
             helper.answer()
 
     def _ready(self, helper: "Helper", report: "Report") -> None:

@@ -129,6 +129,8 @@ def _launch(draft: Draft, entry: Entry) -> Record:
         for directory in draft.cgroup.directories():
             journal.note(entry, journal.CGROUP, directory)
         draft.cgroup.create()
+        # An ordinary user may have got fewer cgroups than were looked for.
+        record.cgroup = draft.cgroup.record()
         linux = draft.config.section("linux")
         for warning in draft.cgroup.apply(linux.section("resources") if linux is not None else None):
             draft.settings.warn(warning)
@@ -185,10 +187,9 @@ def _spawn(draft: Draft, entry: Entry, conversation: Conversation) -> "Helper":
             fd = posix.open(file, posix.O_RDWR | posix.O_CLOEXEC, dir_fd=entry.fd)
             descriptors[name] = fd
             opened.append(fd)
-        directory = draft.cgroup.open_directory() if "cgroup" in draft.program.inputs else None
-        if directory is not None:
-            descriptors["cgroup"] = directory
-            opened.append(directory)
+        entrances = cgroup_entrances(draft.cgroup)
+        descriptors.update(entrances)
+        opened += entrances.values()
         if draft.options.console_fd >= 0:
             descriptors["console"] = draft.options.console_fd
         descriptors.update(conversation.states)
@@ -196,6 +197,15 @@ def _spawn(draft: Draft, entry: Entry, conversation: Conversation) -> "Helper":
     finally:
         for fd in opened:
             posix.close(fd)
+
+
+def cgroup_entrances(
+    cgroup: "Cgroup", sub: "dict[str, str] | None" = None, init: "int | None" = None
+) -> dict[str, int]:
+    """Descriptors by which the process enters the cgroup, by the program's input names; the caller closes them."""
+    clone, tasks = cgroup.entrances(sub, init)
+    found = {f"tasks {place}": fd for place, fd in enumerate(tasks)}
+    return found if clone is None else {**found, "cgroup": clone}
 
 
 def _undo(draft: Draft, entry: Entry, conversation: "Conversation | None") -> None:
@@ -241,14 +251,18 @@ def _check_hooks(config: Config) -> None:
 
 
 def _socket_activation(config: Config) -> int:
-    """sd_listen_fds(3): the descriptors that systemd gave us are the container's, and its environment says so."""
+    """sd_listen_fds(3): the descriptors that systemd gave us are the container's, and its environment says so.
+
+    Variables that an engine inherited and passed on are about its descriptors: LISTEN_PID must be this process.
+    """
     count = posix.environ.get(b"LISTEN_FDS", b"")
     process = config.section("process")
-    if not count.isdigit() or not int(count) or process is None:
+    ours = posix.environ.get(b"LISTEN_PID") == b"%d" % posix.getpid()
+    if not ours or not count.isdigit() or len(count) > 6 or not int(count) or process is None:
         return 0
     added = [f"LISTEN_FDS={int(count)}", "LISTEN_PID=1"]
     names = posix.environ.get(b"LISTEN_FDNAMES")
     if names:
-        added.append("LISTEN_FDNAMES=" + names.decode("utf-8", "surrogateescape"))
+        added.append("LISTEN_FDNAMES=" + names.decode("utf-8", "replace"))
     process.data["env"] = [*process.texts("env"), *added]
     return int(count)

@@ -70,9 +70,9 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     namespaces.clone(wanted, config, host, program)
 
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    if new_user or (host.cgroups and host.cgroup_mode != "v2"):
-        program.sync(ops.PREPARE, "prepare")
+    namespaces.enter_cgroups(program, host)
     if new_user:
+        program.sync(ops.PREPARE, "prepare")
         namespaces.become_root(program, "/linux/uidMappings")
         program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     namespaces.unshare_cgroup(wanted, program)
@@ -98,10 +98,10 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
     _oom_score(section, host, program)
     if flags:
         program.call("setns", program.input("init"), flags)
+        program.call("close", program.input("init"))
     namespaces.clone_process(program, host)
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    if host.cgroups and host.cgroup_mode != "v2":
-        program.sync(ops.PREPARE, "prepare")
+    namespaces.enter_cgroups(program, host)
     if flags & CLONE_NEWUSER:
         namespaces.become_root(program, "")
     program.call("setsid")

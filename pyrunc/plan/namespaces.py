@@ -14,7 +14,7 @@ from pyrunc.linux.uapi import (
     O_CLOEXEC,
     PR_SET_DUMPABLE,
 )
-from pyrunc.plan.program import Op, Program, Struct
+from pyrunc.plan.program import Program, Struct
 
 
 class Namespaces:
@@ -76,34 +76,57 @@ def join(wanted: Namespaces, program: Program) -> None:
 
 
 def clone(wanted: Namespaces, config: Config, host: Host, program: Program) -> None:
-    """Make the new namespaces and go on in them; on cgroup2 the child is born in its cgroup: nothing is migrated.
+    """Make the new namespaces and go on in them.
 
     The cgroup namespace is made later (`unshare_cgroup`): its root is the cgroup where its maker is by then.
     """
-    flags = wanted.flags & ~CLONE_NEWCGROUP | CLONE_PARENT
-    cgroup: Op | int = 0
-    if host.cgroup_mode == "v2" and host.cgroups:
-        flags |= CLONE_INTO_CGROUP
-        cgroup = program.input("cgroup")
-    names = [word for word, (flag, _) in NAMESPACES.items() if flags & flag]
-    text = "new " + ", ".join(names) if names else "no new namespace"
-    if cgroup:
-        text += ", into the cgroup"
-    # struct clone_args: flags pidfd child_tid parent_tid exit_signal stack stack_size tls set_tid set_tid_size cgroup.
-    # CLONE_PARENT: the caller of the runtime, or its nearest subreaper, becomes the parent.
-    args = Struct("11Q", flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, cgroup, text=text)
-    program.clone(args, origin="/linux/namespaces" if config.has("linux") else "")
+    _clone(program, host, wanted.flags & ~CLONE_NEWCGROUP, "/linux/namespaces" if config.has("linux") else "")
 
 
 def clone_process(program: Program, host: Host) -> None:
     """The clone of `exec`: no new namespaces, but the child is the first to be in a joined pid namespace."""
-    flags = CLONE_PARENT
-    cgroup: Op | int = 0
-    if host.cgroup_mode == "v2" and host.cgroups:
-        flags |= CLONE_INTO_CGROUP
-        cgroup = program.input("cgroup")
-    text = "into the cgroup" if cgroup else "no new namespace"
-    program.clone(Struct("11Q", flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, cgroup, text=text))
+    _clone(program, host, 0, "")
+
+
+def _clone(program: Program, host: Host, flags: int, origin: str) -> None:
+    """clone3(2). On cgroup2 the child is born in its cgroup: nothing is migrated.
+
+    An ordinary user may have got no cgroup, which the runtime knows only when it has tried to make one.
+    """
+    names = [word for word, (flag, _) in NAMESPACES.items() if flags & flag]
+    text = "new " + ", ".join(names) if names else "no new namespace"
+    # struct clone_args: flags pidfd child_tid parent_tid exit_signal stack stack_size tls set_tid set_tid_size cgroup.
+    # CLONE_PARENT: the caller of the runtime, or its nearest subreaper, becomes the parent.
+    plain = Struct("11Q", flags | CLONE_PARENT, *(0,) * 10, text=text)
+    if all(row[0] for row in host.cgroups):
+        program.clone(plain, origin=origin)
+        return
+    cgroup = program.input("cgroup")
+    into = Struct("11Q", flags | CLONE_PARENT | CLONE_INTO_CGROUP, *(0,) * 9, cgroup, text=f"{text}, into the cgroup")
+    if not host.rootless:
+        program.clone(into, origin=origin)
+    else:
+        given = program.jump(cgroup, (errno.EBADF,))
+        program.clone(plain, origin=origin)
+        done = program.jump()
+        program.here_on_success(given)
+        program.clone(into, origin=origin)
+        program.here_on_success(done)
+    # A created container waits for ever: no directory of the host may be open in it (CVE-2016-9962, CVE-2024-21626).
+    program.call("close", cgroup, accept=(errno.EBADF,) if host.rootless else ())
+
+
+def enter_cgroups(program: Program, host: Host) -> None:
+    """Enter the hierarchies of cgroup v1, by the process itself while it has one thread.
+
+    A "0" in `tasks` moves the writer without the lock of all threads of the machine, which costs a move from outside 5
+    to 15 ms (cgroup_procs_write_start in kernel/cgroup/cgroup.c). A hierarchy that an ordinary user has no right to is
+    not among the descriptors (EBADF).
+    """
+    for place in range(len({row[2:] for row in host.cgroups if row[0]})):
+        tasks = program.input(f"tasks {place}")
+        program.call("write", tasks, "0", 1, origin="/linux/cgroupsPath", accept=(errno.EBADF,))
+        program.call("close", tasks, accept=(errno.EBADF,))
 
 
 def become_root(program: Program, origin: str) -> None:

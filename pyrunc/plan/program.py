@@ -11,6 +11,7 @@ so that a failure (instruction, errno) becomes an error that names the field.
 from _struct import Struct as Layout
 from _struct import calcsize, pack
 
+from pyrunc.errors import HostError
 from pyrunc.linux.syscalls import MACHINES, SYSCALLS
 from pyrunc.plan import ops
 
@@ -147,12 +148,14 @@ class Program:
         """When `op` succeeds, or is a jump, go on with the next instruction to be added."""
         op.skip_ok = len(self.ops) - op.index - 1
 
-    def jump(self, condition: "Op | None" = None) -> Op:
-        """Add a jump; its target is given by here_on_success. With a condition: only if that call has succeeded."""
+    def jump(self, condition: "Op | None" = None, absent: tuple[int, ...] = ()) -> Op:
+        """Add a jump; its target is given by here_on_success. With a condition: only if that call has succeeded, or that
+        input was given; `absent` is the errno in its place, for a call those that it accepts.
+        """
         if condition is None:
             return self._add(ops.JUMP, "jump", (), "", None)
         op = self._add(ops.JUMP, "jump if", (condition,), "", None)
-        op.accept = condition.accept
+        op.accept = absent or condition.accept
         return op
 
     def mkpath(
@@ -180,7 +183,7 @@ class Program:
         return self._add(ops.CHECK, "check", (struct, ops.CHECK_BYTE, byte), origin, None)
 
     def clone(self, args: Struct, *, origin: str = "") -> Op:
-        """Go on in a child process (clone3); the parent reports the child's pid and leaves."""
+        """Go on in a child process (clone3), which reports its pid; the parent leaves."""
         self._store_registers(args, origin)
         return self._add(ops.CLONE, "clone3", (args, calcsize("=" + args.layout)), origin, None)
 
@@ -322,7 +325,10 @@ class _Blob:
             0,
         )
         body = pack(f"={len(registers)}q", *registers) + b"".join(code) + pack(f"={len(relocations)}I", *relocations)
-        return head + body + bytes(self.data)
+        raw = head + body + bytes(self.data)
+        if len(registers) > ops.REGISTERS_MAX or len(raw) > ops.PROGRAM_MAX:
+            raise HostError("config.json is too large: its program does not fit the limits of pyrunc-init")
+        return raw
 
 
 def _fields(layout: str) -> list[str]:

@@ -2,6 +2,7 @@
 """Starts pyrunc-init on a program, from a sealed copy of it in memory (CVE-2019-5736), with what it may have open."""
 
 import posix
+from errno import EBADF
 from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
 
 from pyrunc.errors import HostError
@@ -18,8 +19,8 @@ _MFD_CLOEXEC, _MFD_ALLOW_SEALING, _MFD_EXEC = 1, 2, 0x10
 _F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
 _SEALS = 0x0F
 """F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE."""
-_HIGH = 512
-"""Descriptors are first moved up here, so that none is overwritten while they are laid out for the helper."""
+_APART = 64
+"""Descriptors are first moved up by so many, so that none is overwritten while they are laid out for the helper."""
 _DEFAULT_SIGNALS = (*range(1, 9), *range(10, 19), *range(20, 32), *range(34, 65))
 """All but SIGKILL, SIGSTOP and the two that the C library keeps: Python's ignored SIGPIPE would survive execve(2)."""
 
@@ -36,19 +37,19 @@ def spawn(program: "Program", descriptors: "Mapping[str, int]", preserve: int) -
     inputs = {"reports": first + 1, "answers": first + 2}
     opened = [reports_end, answers_end]
     try:
-        names = [name for name in descriptors if name in program.inputs]
+        names = [name for name, fd in descriptors.items() if name in program.inputs and fd >= 0]
         for place, name in enumerate(names):
             inputs[name] = first + 3 + place
         inputs["first free"] = first + 3 + len(names)
-        raw = program.encode(inputs, first + 1, first + 2)
+        raw = program.encode({name: inputs.get(name, -EBADF) for name in program.inputs}, first + 1, first + 2)
         code = _sealed("pyrunc-program", raw, 0)
         opened.append(code)
         binary = _helper_binary()
         opened.append(binary)
-        moved = [fcntl(fd, F_DUPFD_CLOEXEC, max(_HIGH, first + 64)) for fd in (code, reports_end, answers_end)]
+        moved = [fcntl(fd, F_DUPFD_CLOEXEC, first + _APART) for fd in (code, reports_end, answers_end)]
         opened += moved
         for name in names:
-            moved.append(fcntl(descriptors[name], F_DUPFD_CLOEXEC, max(_HIGH, first + 64)))
+            moved.append(fcntl(descriptors[name], F_DUPFD_CLOEXEC, first + _APART))
             opened.append(moved[-1])
         actions = [(posix.POSIX_SPAWN_DUP2, fd, first + place) for place, fd in enumerate(moved)]
         pid = posix.posix_spawn(
