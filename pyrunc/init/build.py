@@ -22,7 +22,8 @@ FLAGS = (
     "-nostdlib",
     "-static",
     "-fno-pie",
-    "-no-pie",
+    # One piece of memory is numbers to us, and strings and structs to the kernel
+    "-fno-strict-aliasing",
     # What would call into a libc, or fill pages that nobody reads
     "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables",

@@ -2,14 +2,9 @@
 /* Runs one OCI hook where the program now is (config.md#posix-platform-hooks): state on stdin, a deadline, its last output. */
 #include "program.h"
 
-enum { POLL_IN = 1, O_NONBLOCK_CLOEXEC = 04000 | 02000000, CLONE_PIDFD = 0x1000, SIG_CHLD = 17, SIG_KILL = 9 };
+enum { F_SETFL = 4, NONBLOCK = 04000, CLOEXEC = 02000000, CLONE_PIDFD = 0x1000 };
+enum { SIG_KILL = 9, SIG_CHLD = 17 };
 enum { P_PIDFD = 3, W_EXITED = 4, CLD_EXITED = 1, SYSTEM_ERROR = -2000 };
-
-struct pollfd {
-	s32 fd;
-	u16 events;
-	u16 revents;
-};
 
 static s64 now(void)
 {
@@ -24,10 +19,10 @@ static int drain(s64 fd, struct report *report)
 	char buffer[512];
 	s64 got = syscall3(NR_read, fd, buffer, sizeof(buffer));
 	if (got <= 0)
-		return got == -E_AGAIN;
+		return got == -E_AGAIN || got == -E_INTR;
 	u32 drop = report->length + (u32)got > DETAIL_MAX ? report->length + (u32)got - DETAIL_MAX : 0;
-	memcpy(report->detail, report->detail + drop, report->length - drop);
-	memcpy(report->detail + report->length - drop, buffer, (u64)got);
+	copy(report->detail, report->detail + drop, report->length - drop);
+	copy(report->detail + report->length - drop, buffer, (u64)got);
 	report->length = (u16)(report->length - drop + (u32)got);
 	return 1;
 }
@@ -63,37 +58,53 @@ static int await(s64 pidfd, s64 output, s64 milliseconds, struct report *report)
 	}
 }
 
+/* A wait status, or SYSTEM_ERROR - errno: an end that is not known is no success. */
+static s64 reap(s64 pidfd)
+{
+	/* siginfo_t: si_code is at 8, si_status at 24 */
+	s32 info[32] = {0};
+	s64 result;
+	do
+		result = syscall5(NR_waitid, P_PIDFD, pidfd, info, W_EXITED, 0);
+	while (result == -E_INTR);
+	if (result < 0)
+		return SYSTEM_ERROR + result;
+	return info[2] == CLD_EXITED ? info[6] << 8 : info[6];
+}
+
 s64 hook_run(const char *path, const s64 *argv, const s64 *envp, s64 input, s64 milliseconds, struct report *report)
 {
 	s32 pipe[2], pidfd = -1;
-	s32 info[32] = {0};
 	/* struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls */
 	u64 args[8] = {CLONE_PIDFD, (u64)&pidfd, 0, 0, SIG_CHLD, 0, 0, 0};
-	/* one page, MAP_SHARED | MAP_ANONYMOUS: through it the child tells why execve failed */
-	s64 *error = (s64 *)syscall6(NR_mmap, 0, 4096, 3, 0x21, -1, 0);
-	s64 result = syscall3(NR_pipe2, pipe, O_NONBLOCK_CLOEXEC, 0);
-	if (result < 0 || ((s64)error < 0 && (s64)error > -4096))
+	/* through this page the child tells why execve failed */
+	s64 page = shared_page();
+	s64 result = page < 0 ? page : syscall3(NR_pipe2, pipe, CLOEXEC, 0);
+	if (result < 0)
 		return SYSTEM_ERROR + result;
-	*error = 0;
+	/* Only this end: the hook must not find its output full. */
+	syscall3(NR_fcntl, pipe[0], F_SETFL, NONBLOCK);
 	report->length = 0;
 	s64 pid = syscall3(NR_clone3, args, sizeof(args), 0);
 	if (pid < 0)
 		return SYSTEM_ERROR + pid;
 	if (pid == 0)
-		child(path, argv, envp, input, pipe[1], error);
+		child(path, argv, envp, input, pipe[1], (s64 *)page);
 	syscall3(NR_close, pipe[1], 0, 0);
 	int late = await(pidfd, pipe[0], milliseconds, report);
-	if (late)
+	if (late) {
+		/* Its group, and itself, which may have left the group. */
 		syscall3(NR_kill, -pid, SIG_KILL, 0);
-	syscall5(NR_waitid, P_PIDFD, pidfd, info, W_EXITED, 0);
+		syscall3(NR_kill, pid, SIG_KILL, 0);
+	}
+	s64 fate = reap(pidfd);
 	for (int i = 0; i < 64 && drain(pipe[0], report) && !late; i++)
 		;
+	s64 error = *(s64 *)page;
 	syscall3(NR_close, pidfd, 0, 0);
 	syscall3(NR_close, pipe[0], 0, 0);
+	syscall3(NR_munmap, page, PAGE, 0);
 	if (late)
 		return HOOK_TIMED_OUT;
-	if (*error)
-		return HOOK_NOT_EXECUTED + *error;
-	/* siginfo_t: si_code is at 8, si_status at 24; as a wait status */
-	return info[2] == CLD_EXITED ? info[6] << 8 : info[6];
+	return error ? HOOK_NOT_EXECUTED + error : fate;
 }

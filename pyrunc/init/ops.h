@@ -5,8 +5,8 @@
 
 #define FORMAT_MAGIC (1230133584)
 #define FORMAT_VERSION (1)
-#define PROGRAM_MAX (4194304)
-#define REGISTERS_MAX (2048)
+#define PROGRAM_MAX (33554432)
+#define REGISTERS_MAX (60000)
 #define DETAIL_MAX (1024)
 #define NO_REGISTER (65535)
 #define IMMEDIATE (0)
@@ -35,7 +35,7 @@ enum op_code {
 	OP_MKPATH = 3,
 	/* 0: fd or address, 1: CHECK_NODE, CHECK_FS or CHECK_BYTE, 2: file type, magic or byte, 3: device number */
 	OP_CHECK = 4,
-	/* 0: struct clone_args, 1: its size; the child goes on, the parent reports the pid and leaves */
+	/* 0: struct clone_args, 1: its size; the child reports its pid and goes on, the parent leaves */
 	OP_CLONE = 5,
 	/* 0: point, 1 and 2: fds to look at; reports them and waits for one zero byte, anything else ends the helper */
 	OP_SYNC = 6,

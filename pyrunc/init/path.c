@@ -54,9 +54,9 @@ static s64 splice(char *path, u32 start, u32 end, const char *target, u32 size)
 	u32 head = *target == '/' ? 0 : start;
 	if (head + size + left + 1 > PATH_SIZE)
 		return -E_NAMETOOLONG;
-	memcpy(rest, path + end, left + 1);
-	memcpy(path + head, target, size);
-	memcpy(path + head + size, rest, left + 1);
+	copy(rest, path + end, left + 1);
+	copy(path + head, target, size);
+	copy(path + head + size, rest, left + 1);
 	return 0;
 }
 
@@ -69,7 +69,7 @@ static s64 make(s64 parent, char *path, u32 start, u32 end, s64 is_file, s64 mod
 	s64 made;
 	path[end] = 0;
 	if (is_file)
-		made = syscall4(NR_mknodat, parent, name, S_IFREG | mode, 0);
+		made = syscall4(NR_mknodat, parent, name, S_IFREG | 0644, 0);
 	else
 		made = syscall3(NR_mkdirat, parent, name, mode);
 	s64 size = made == -E_EXIST ? syscall4(NR_readlinkat, parent, name, target, PATH_SIZE) : 0;
@@ -101,14 +101,14 @@ static s64 walk(s64 root, char *path, s64 is_file, s64 mode)
 		s64 fd = open_beneath(root, path, RESOLVE_IN_ROOT);
 		path[end] = after;
 		if (fd == -E_NOENT)
-			fd = make(parent, path, start, end, is_file && !path[next], is_file && !path[next] ? 0644 : mode);
+			fd = make(parent, path, start, end, is_file && !path[next], mode);
 		if (parent != root)
 			syscall3(NR_close, parent, 0, 0);
 		if (fd < 0)
 			return fd;
 		parent = fd;
 	}
-	return parent;
+	return parent == root ? -E_NOENT : parent;
 }
 
 s64 mkpath(s64 root, const char *path, s64 kind, s64 mode, s64 like)
@@ -124,7 +124,7 @@ s64 mkpath(s64 root, const char *path, s64 kind, s64 mode, s64 like)
 			return type;
 		kind = type == S_IFDIR ? KIND_DIRECTORY : KIND_FILE;
 	}
-	memcpy(work, path, size + 1);
+	copy(work, path, size + 1);
 	for (int i = 0; i < SYMLINKS_MAX; i++) {
 		s64 fd = open_beneath(root, work, RESOLVE_IN_ROOT);
 		if (fd == -E_NOENT)

@@ -4,7 +4,8 @@
  *   pyrunc (Python)                         pyrunc-init, parent stage        pyrunc-init, child stage
  *     posix_spawn  ------------------------>  maps the program
  *                                             runs up to CLONE  ------------>  goes on after CLONE
- *     pid          <------------------------  REPORT_PID, leaves
+ *                                             leaves
+ *     pid          <----------------------------------------------------------  REPORT_PID
  *     sync point   <----------------------------------------------------------  REPORT_SYNC
  *     (maps, cgroup, hooks) one zero byte  ---------------------------------->  goes on
  *     error        <------------------------------------------- REPORT_ERROR (instruction, errno), leaves
@@ -31,14 +32,14 @@ struct header {
 
 struct instruction {
 	u8 code;
-	u8 skip_ok;
-	u8 skip_err;
 	u8 zero;
+	u16 skip_ok;
+	u16 skip_err;
 	u16 nr;
 	u16 result;
 	u8 kind[6];
 	u8 accept[6];
-	u32 zero2;
+	u16 zero2;
 	s64 operand[6];
 };
 
@@ -70,19 +71,15 @@ struct open_how {
 	u64 resolve;
 };
 
-enum {
-	E_INTR = 4,
-	E_AGAIN = 11,
-	E_NOENT = 2,
-	E_NOEXEC = 8,
-	E_ACCES = 13,
-	E_EXIST = 17,
-	E_NODEV = 19,
-	E_NOTDIR = 20,
-	E_INVAL = 22,
-	E_NAMETOOLONG = 36,
-	E_LOOP = 40,
+struct pollfd {
+	s32 fd;
+	u16 events;
+	u16 revents;
 };
+
+enum { POLL_IN = 1 };
+enum { E_NOENT = 2, E_INTR = 4, E_AGAIN = 11, E_ACCES = 13, E_EXIST = 17, E_NODEV = 19, E_NOTDIR = 20, E_INVAL = 22 };
+enum { E_NAMETOOLONG = 36, E_LOOP = 40 };
 
 enum {
 	PATH_SIZE = 4096,
@@ -100,7 +97,13 @@ void program_run(struct program *program);
 void report_send(s32 fd, struct report *report, u8 kind, u32 instruction, s64 value);
 void helper_exit(int status);
 
-void *memcpy(void *to, const void *from, unsigned long size);
+/* From the first byte to the last, so that `to` may overlap `from` from below. */
+void copy(char *to, const char *from, u64 size);
+
+enum { PAGE = 4096, CLONE_ARGS_SIZE = 64, CLONE_PARENT_SETTID = 0x100000 };
+
+/* run.c: memory that a clone shares with its parent, or -errno */
+s64 shared_page(void);
 
 /* path.c: a descriptor, or -errno */
 s64 mkpath(s64 root, const char *path, s64 kind, s64 mode, s64 like);

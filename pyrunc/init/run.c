@@ -15,14 +15,12 @@ void report_send(s32 fd, struct report *message, u8 kind, u32 instruction, s64 v
 /* After a failure the runtime may want to look at this process through /proc; it closes its end, or answers, when done. */
 static void fail(const struct program *program, u32 index, u8 kind, s64 value)
 {
-	struct {
-		s32 fd;
-		u16 events;
-		u16 revents;
-	} answers = {program->answers, 1, 0};
+	struct pollfd answers = {program->answers, POLL_IN, 0};
 	s64 five_seconds[2] = {5, 0};
 	report_send(program->reports, &report, kind, index, value);
-	syscall5(NR_ppoll, &answers, 1, five_seconds, 0, 8);
+	/* The kernel writes the time that is left into five_seconds. */
+	while (syscall5(NR_ppoll, &answers, 1, five_seconds, 0, 8) == -E_INTR)
+		;
 	helper_exit(1);
 }
 
@@ -40,9 +38,10 @@ static void read_context(u16 nr, s64 fd)
 {
 	if (nr != NR_fsconfig && nr != NR_fsmount)
 		return;
-	s64 got = syscall3(NR_read, fd, report.detail, DETAIL_MAX);
-	if (got > 0)
-		report.length = (u16)got;
+	s64 got;
+	/* One message for each read; the one that no longer fits is left. */
+	while ((got = syscall3(NR_read, fd, report.detail + report.length, DETAIL_MAX - report.length)) > 0)
+		report.length = (u16)(report.length + got);
 }
 
 static s64 check(const s64 *a)
@@ -81,13 +80,29 @@ static void synchronise(const struct program *program, u32 index, s64 point)
 		helper_exit(1);
 }
 
+s64 shared_page(void)
+{
+	/* PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS */
+	return syscall6(NR_mmap, 0, PAGE, 3, 0x21, -1, 0);
+}
+
+/* The child itself reports its pid, as its parent sees it, or its other reports could be read before this one. The kernel
+ * writes it to the shared page before the child runs (CLONE_PARENT_SETTID, clone(2)). */
 static s64 clone_child(const struct program *program, u32 index, const s64 *a)
 {
-	s64 pid = syscall3(NR_clone3, a[0], a[1], 0);
-	if (pid > 0) {
-		report_send(program->reports, &report, REPORT_PID, index, pid);
+	/* struct clone_args: flags, pidfd, child_tid, parent_tid */
+	u64 *args = (u64 *)a[0];
+	s64 page = shared_page();
+	if (page < 0)
+		return page;
+	args[0] |= CLONE_PARENT_SETTID;
+	args[3] = (u64)page;
+	s64 pid = syscall3(NR_clone3, args, a[1], 0);
+	if (pid > 0)
 		helper_exit(0);
-	}
+	if (pid == 0)
+		report_send(program->reports, &report, REPORT_PID, index, *(const s32 *)page);
+	syscall3(NR_munmap, page, PAGE, 0);
 	return pid;
 }
 
@@ -114,7 +129,7 @@ static s64 perform(struct program *program, const struct instruction *op, u32 in
 	case OP_CLONE:
 		return clone_child(program, index, a);
 	case OP_SYNC:
-		synchronise(program, index, a[0] | a[1] << 16 | a[2] << 32);
+		synchronise(program, index, a[0] | (s64)((u64)a[1] << 16) | (s64)((u64)a[2] << 32));
 		return 0;
 	case OP_HOOK:
 		return hook_run((const char *)a[0], (const s64 *)a[1], (const s64 *)a[2], a[3], a[4], &report);

@@ -13,13 +13,13 @@ Reports of the helper, one write(2) each: u8 kind, u8 0, u16 length of the detai
 
 FORMAT_MAGIC = 0x49525950
 FORMAT_VERSION = 1
-PROGRAM_MAX = 4 << 20
-REGISTERS_MAX = 2048
+PROGRAM_MAX = 32 << 20
+REGISTERS_MAX = 60_000
 DETAIL_MAX = 1024
 NO_REGISTER = 0xFFFF
 
 HEADER = "<IHHIIIiiI"
-INSTRUCTION = "<BBBxHH6B6B4x6q"
+INSTRUCTION = "<BxHHHH6B6B2x6q"
 INSTRUCTION_SIZE = 72
 REPORT = "<BBHIq"
 REPORT_SIZE = 16
@@ -46,7 +46,7 @@ INSTRUCTIONS = (
         CHECK,
         "0: fd or address, 1: CHECK_NODE, CHECK_FS or CHECK_BYTE, 2: file type, magic or byte, 3: device number",
     ),
-    ("CLONE", CLONE, "0: struct clone_args, 1: its size; the child goes on, the parent reports the pid and leaves"),
+    ("CLONE", CLONE, "0: struct clone_args, 1: its size; the child reports its pid and goes on, the parent leaves"),
     (
         "SYNC",
         SYNC,
