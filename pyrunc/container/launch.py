@@ -125,7 +125,7 @@ def _launch(draft: Draft, entry: Entry) -> Record:
         if draft.notifies:
             from pyrunc.process.notify import make_folder
 
-            make_folder(entry)
+            make_folder(entry.fd)
         for directory in draft.cgroup.directories():
             journal.note(entry, journal.CGROUP, directory)
         draft.cgroup.create()

@@ -43,7 +43,7 @@ def open_notify(entry: Entry) -> "Notify | None":
         return None
     from pyrunc.process.notify import Notify
 
-    return Notify(entry, supervisor)
+    return Notify(entry.fd, supervisor)
 
 
 def wait_until_ready(notify: "Notify", entry: Entry, record: "Record") -> None:

@@ -149,8 +149,9 @@ class Program:
         op.skip_ok = len(self.ops) - op.index - 1
 
     def jump(self, condition: "Op | None" = None, absent: tuple[int, ...] = ()) -> Op:
-        """Add a jump; its target is given by here_on_success. With a condition: only if that call has succeeded, or that
-        input was given; `absent` is the errno in its place, for a call those that it accepts.
+        """Add a jump; its target is given by here_on_success. With a condition: only if that call has succeeded.
+
+        The condition may be an input that is perhaps not given; `absent` is then the errno in its place.
         """
         if condition is None:
             return self._add(ops.JUMP, "jump", (), "", None)

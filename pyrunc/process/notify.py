@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from _socket import socket
 
     from pyrunc.config.fields import Config
-    from pyrunc.state.store import Entry
 
 FOLDER = "notify"
 _NAME = "notify.sock"
@@ -44,10 +43,10 @@ def add_mount(config: "Config", folder: str) -> None:
     process.data["env"] = [*process.texts("env"), f"NOTIFY_SOCKET={_INSIDE}/{_NAME}"]
 
 
-def make_folder(entry: "Entry") -> None:
-    """The directory of the socket; any user of the container may look into it."""
-    posix.mkdir(FOLDER, 0o755, dir_fd=entry.fd)
-    posix.chmod(FOLDER, 0o755, dir_fd=entry.fd)
+def make_folder(directory: int) -> None:
+    """The directory of the socket, in the state directory; any user of the container may look into it."""
+    posix.mkdir(FOLDER, 0o755, dir_fd=directory)
+    posix.chmod(FOLDER, 0o755, dir_fd=directory)
 
 
 class Notify:
@@ -55,7 +54,7 @@ class Notify:
 
     __slots__ = ("_socket", "_supervisor", "done", "fd")
 
-    def __init__(self, entry: "Entry", supervisor: bytes) -> None:
+    def __init__(self, directory: int, supervisor: bytes) -> None:
         import _socket
 
         self._supervisor = b"\0" + supervisor[1:] if supervisor[:1] == b"@" else supervisor
@@ -63,7 +62,7 @@ class Notify:
         self.fd = self._socket.fileno()
         self.done = False
         folder = posix.open(
-            FOLDER, posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=entry.fd
+            FOLDER, posix.O_PATH | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC, dir_fd=directory
         )
         try:
             # The path of the state directory may be longer than the 107 bytes of unix(7).
