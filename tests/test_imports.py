@@ -64,7 +64,7 @@ def foreign(modules: set[str]) -> set[str]:
 
 VERBS = [
     *("create", "start", "run", "state", "kill", "delete", "exec", "list", "version", "plan", "spec"),
-    *("pause", "resume"),
+    *("pause", "resume", "ps"),
 ]
 
 
@@ -87,6 +87,7 @@ def test_what_a_verb_imports(verb: str) -> None:
         ["delete", "--force", "nobody"],
         ["exec", "nobody", "true"],
         ["list"],
+        ["ps", "--format", "json", "nobody"],
         ["pause", "nobody"],
         ["resume", "nobody"],
         ["--version"],
@@ -131,6 +132,7 @@ def test_what_a_life_loads(tmp_path: Path) -> None:
             ["state", "imports-life"],
             ["exec", "imports-life", "sh", "-c", ":"],
             ["list"],
+            ["ps", "imports-life"],
             ["pause", "imports-life"],
             ["resume", "imports-life"],
             ["kill", "imports-life", "KILL"],

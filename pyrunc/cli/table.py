@@ -163,6 +163,12 @@ _ROWS = (
         help="remove what is left of a container",
     ),
     Command("exec", _EXEC, tail=True, help="run another process in a container"),
+    Command(
+        "ps",
+        (Flag("format", "f", TEXT, default="table", choices=("table", "json"), help="format of the output"),),
+        tail=True,
+        help="print the processes of a container; further words are options of ps(1)",
+    ),
     Command("pause", help="stop all processes of a container where they are"),
     Command("resume", help="let the processes of a paused container go on"),
     Command(
