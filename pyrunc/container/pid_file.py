@@ -7,13 +7,18 @@ from pyrunc.errors import HostError
 
 
 def write_pid_file(path: str, pid: int) -> None:
-    """Write `pid` to a new file beside `path`, and rename it there."""
+    """Write `pid` to a new file beside `path`, and rename it there: a symlink there is replaced, not followed.
+
+    O_EXCL: a file that another user has put in the way would stay his, and a fifo would block.
+    """
     folder, slash, name = path.rpartition("/")
     fresh = f"{folder}{slash}.{name}.{posix.getpid()}"
     try:
-        fd = posix.open(
-            fresh, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW, 0o644
-        )
+        try:
+            posix.unlink(fresh)
+        except FileNotFoundError:
+            pass
+        fd = posix.open(fresh, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644)
         try:
             posix.fchmod(fd, 0o644)
             posix.write(fd, str(pid).encode())

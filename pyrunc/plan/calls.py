@@ -18,7 +18,7 @@ from pyrunc.plan.program import Op, Program, Struct
 
 def openat2(
     program: Program,
-    root: Op,
+    root: "Op | int",
     path: str,
     flags: int = O_PATH,
     resolve: int = RESOLVE_IN_ROOT,

@@ -9,7 +9,7 @@ import errno
 import posix
 
 from pyrunc.linux.errnos import text as errno_text
-from pyrunc.linux.uapi import O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
+from pyrunc.linux.uapi import O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, S_IFDIR, S_IFMT, S_IFREG
 
 _SYS_OPENAT2 = 437
 _HEAD = 4096
@@ -116,15 +116,30 @@ def _read_head(program: str, pid: int) -> "bytes | int | None":
         return None
     try:
         start = program if program[:1] == "/" else _cwd(pid) + "/" + program
-        fd = _openat2(root, start, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY)
-        if fd < 0:
+        found = _openat2(root, start, O_PATH)
+        if found < 0:
             link = _openat2(root, start, O_PATH | posix.O_NOFOLLOW)
             if link >= 0:
                 posix.close(link)
                 return errno.ELOOP
-            return -fd
+            return -found
     finally:
         posix.close(root)
+    try:
+        return _read_regular(found)
+    finally:
+        posix.close(found)
+
+
+def _read_regular(found: int) -> "bytes | int | None":
+    """The first bytes of an O_PATH descriptor. To open a device has effects: a watchdog's starts."""
+    kind = posix.fstat(found).st_mode & S_IFMT
+    if kind != S_IFREG:
+        return errno.EISDIR if kind == S_IFDIR else None
+    try:
+        fd = posix.open(f"/proc/self/fd/{found}", posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
+    except OSError as error:
+        return error.errno
     try:
         return posix.read(fd, _HEAD)
     except OSError as error:

@@ -20,17 +20,22 @@ def home(pid: int, fd: int, uid: int) -> str:
     if fd < 0:
         return "/"
     try:
-        own = posix.open(f"/proc/{pid}/fd/{fd}", posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC)
+        found = posix.open(f"/proc/{pid}/fd/{fd}", posix.O_PATH | posix.O_CLOEXEC)
     except OSError:
         return "/"
     try:
-        if posix.fstat(own).st_mode & _TYPE != _REGULAR:
+        # To open a device is to use it, so the type comes first.
+        if posix.fstat(found).st_mode & _TYPE != _REGULAR:
             return "/"
-        return _find(posix.read(own, _SIZE_MAX), b"%d" % uid)
+        own = posix.open(f"/proc/self/fd/{found}", posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
+        try:
+            return _find(posix.read(own, _SIZE_MAX), b"%d" % uid)
+        finally:
+            posix.close(own)
     except OSError:
         return "/"
     finally:
-        posix.close(own)
+        posix.close(found)
 
 
 def answer(pid: int, fd: int, config: "Config") -> bytes:
