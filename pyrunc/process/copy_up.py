@@ -17,7 +17,7 @@ _DEPTH_MAX = 200
 
 
 def copy_up(pid: int, source: int, target: int, pointer: str) -> None:
-    """Copy what is below the directory `source` of process `pid` to its directory `target`: modes, owners, times, xattrs.
+    """Copy what is below the directory `source` of process `pid` to its directory `target`, with owners, modes, times.
 
     SetupError with `pointer` and the path below the directory for what cannot be copied.
     """
@@ -113,7 +113,7 @@ def _file(source: int, target: int, name: str) -> None:
 
 
 def _attributes(original: int, copy: int) -> None:
-    """Owner before mode, as chown(2) clears set-user-ID; what a tmpfs cannot hold of the extended attributes is left."""
+    """Owner before mode, as chown(2) clears set-user-ID; extended attributes that a tmpfs cannot hold are left."""
     facts = posix.fstat(original)
     posix.fchown(copy, facts.st_uid, facts.st_gid)
     posix.fchmod(copy, facts.st_mode & 0o7777)
