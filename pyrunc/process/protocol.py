@@ -8,7 +8,7 @@ import posix
 from _struct import unpack_from
 
 from pyrunc.errors import HostError
-from pyrunc.plan.ops import REPORT, REPORT_PID, REPORT_SIZE, REPORT_SYNC
+from pyrunc.plan.ops import REPORT, REPORT_SIZE
 
 
 class Report:
@@ -28,32 +28,17 @@ class Report:
 class Helper:
     """A running helper: its pid, and the pipes of the protocol."""
 
-    __slots__ = ("_answers", "_early", "_named", "_pending", "_reports", "pid")
+    __slots__ = ("_answers", "_pending", "_reports", "pid")
 
     def __init__(self, pid: int, reports: int, answers: int) -> None:
         self.pid = pid
         self._reports = reports
         self._answers = answers
         self._pending = b""
-        self._named = False
-        self._early: Report | None = None
 
     def report(self) -> "Report | None":
-        """The next report; None when every stage of the helper is gone, or has executed the user's command.
-
-        The parent stage and the clone write to one pipe, each when the kernel lets it run: a sync point of the clone
-        is held back until the parent stage has told the clone's pid, without which it cannot be answered.
-        """
-        if self._named and self._early is not None:
-            early, self._early = self._early, None
-            return early
-        report = read_report(self._reports)
-        if report is not None and report.kind == REPORT_SYNC and not self._named:
-            self._early = report
-            return self.report()
-        if report is not None and report.kind == REPORT_PID:
-            self._named = True
-        return report
+        """The next report; None when every stage of the helper is gone, or has executed the user's command."""
+        return read_report(self._reports)
 
     def answer(self) -> None:
         """Let the helper go on from a sync point."""
