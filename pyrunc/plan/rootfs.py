@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root filesystem: config.md#root, config-linux.md#rootfs-mount-propagation, pivot_root(2)."""
 
+from posix import O_DIRECTORY
+
 from pyrunc.config.fields import Config
 from pyrunc.linux.uapi import (
     AT_FDCWD,
     AT_RECURSIVE,
     MNT_DETACH,
     MOUNT_ATTR_RDONLY,
-    MOVE_MOUNT_F_EMPTY_PATH,
     MS_MOVE,
     MS_PRIVATE,
     MS_SHARED,
     MS_SLAVE,
     MS_UNBINDABLE,
+    O_CLOEXEC,
+    O_PATH,
 )
-from pyrunc.plan.calls import mount_setattr, open_tree
+from pyrunc.plan.calls import mount_setattr, move_mount, open_tree
 from pyrunc.plan.program import Op, Program, Struct
 
 _PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
@@ -46,10 +49,19 @@ def isolate(program: Program) -> None:
 
 
 def attach(config: Config, program: Program) -> Op:
-    """Make the root filesystem a mount of its own, on its place; its descriptor is the root of all later look-ups."""
-    source = path(config)
-    root = open_tree(program, AT_FDCWD, source, recursive=True, origin="/root/path", to="rootfs")
-    program.call("move_mount", root, "", AT_FDCWD, source, MOVE_MOUNT_F_EMPTY_PATH, origin="/root/path")
+    """Make the root filesystem a mount of its own, on its place; its descriptor is the root of all later look-ups.
+
+    The path is walked once: a symlink in it is followed, and leads to one directory for both calls. Unless
+    rootfsPropagation says otherwise it is private, as with runc: what the host mounts in the bundle later stays out.
+    """
+    origin = "/root/path"
+    flags = O_PATH | O_DIRECTORY | O_CLOEXEC
+    place = program.call("openat", AT_FDCWD, path(config), flags, 0, origin=origin, to="place")
+    root = open_tree(program, place, "", recursive=True, origin=origin, to="rootfs")
+    if not propagation(config)[0]:
+        mount_setattr(program, root, propagation=MS_PRIVATE, origin=origin)
+    move_mount(program, root, place, origin=origin)
+    program.call("close", place)
     return root
 
 
