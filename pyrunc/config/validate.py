@@ -99,7 +99,7 @@ def _mounts(config: Config) -> None:
         source = mount.text("source", "")
         options = parse(mount.texts("options"))
         if options.bind:
-            if not source:
+            if not source and not options.remount:
                 raise mount.refuse("source", "is required for a bind mount")
             if options.data:
                 # The kernel would ignore them
