@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SPEC-012 to SPEC-020: where mounts go, in which order, and which are bind mounts."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.containers.box import Box, Patch
+
+
+def mount(destination: str, kind: str = "tmpfs", source: object = "tmpfs", *options: str) -> Patch:
+    row: Patch = {"destination": destination, "type": kind, "source": str(source), "options": list(options)}
+    return {"+mounts": [row]}
+
+
+def both(*patches: Patch) -> Patch:
+    return {"+mounts": [row for patch in patches for row in patch["+mounts"]]}
+
+
+def test_the_order_is_the_listed_one(box: Box) -> None:
+    first, second = mount("/mnt", "tmpfs", "first"), mount("/mnt", "tmpfs", "second")
+    assert box.run(both(first, second), "grep ' /mnt ' /proc/mounts | cut -d' ' -f1").lines == ["first", "second"]
+
+
+def test_a_later_mount_below_an_earlier_one(box: Box) -> None:
+    patch = both(mount("/mnt"), mount("/mnt/below", "tmpfs", "below"))
+    assert box.run(patch, "ls /mnt; touch /mnt/below/file").out == "below"
+    assert list((box.rootfs / "mnt").iterdir()) == []
+
+
+def test_an_earlier_mount_below_is_covered(box: Box) -> None:
+    assert box.run(both(mount("/mnt/below"), mount("/mnt")), "ls /mnt").out == ""
+
+
+def test_a_relative_destination_begins_at_the_root(box: Box) -> None:
+    assert box.run(mount("mnt/deep"), "grep -c ' /mnt/deep tmpfs ' /proc/mounts").out == "1"
+
+
+def test_a_relative_source_begins_at_the_bundle(box: Box) -> None:
+    (box.bundle / "data").mkdir()
+    (box.bundle / "data/file").write_text("of the bundle")
+    assert box.run(mount("/mnt", "bind", "data", "bind"), "cat /mnt/file").out == "of the bundle"
+
+
+@pytest.mark.parametrize("kind", ["bind", "none", "tmpfs", "no-such-type", ""])
+@pytest.mark.parametrize("option", ["bind", "rbind"])
+def test_an_option_makes_a_bind_mount_whatever_the_type(box: Box, kind: str, option: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("bound")
+    assert box.run(mount("/mnt", kind, tmp_path, option), "cat /mnt/file").out == "bound"
+
+
+def test_the_type_bind_alone_makes_none(box: Box, tmp_path: Path) -> None:
+    assert "/mounts/3" in box.refused(mount("/mnt", "bind", tmp_path))
+
+
+def test_a_file_is_bound_on_a_file_that_is_made(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("names")
+    assert box.run(mount("/etc/new/hosts", "bind", tmp_path / "hosts", "bind"), "cat /etc/new/hosts").out == "names"
+
+
+def test_a_directory_cannot_be_bound_on_a_file(box: Box, tmp_path: Path) -> None:
+    (box.rootfs / "etc/hosts").write_text("")
+    error = box.refused(mount("/etc/hosts", "bind", tmp_path, "bind"))
+    assert error.startswith("pyrunc: /mounts/3: ")
+    assert "is a directory, the other is a file" in error
+
+
+def test_a_missing_source_is_an_error(box: Box) -> None:
+    error = box.refused(mount("/mnt", "bind", "/no/such", "bind"))
+    assert "/mounts/3" in error
+    assert "/no/such" in error
+
+
+def test_bind_leaves_out_what_is_mounted_below(box: Box) -> None:
+    assert "pts" in box.run(mount("/mnt", "bind", "/dev", "rbind", "ro"), "grep ' /mnt/pts ' /proc/mounts").out
+    assert box.run(mount("/mnt", "bind", "/dev", "bind", "ro"), "grep ' /mnt/' /proc/mounts", status=1).out == ""
+
+
+def test_destinations_through_symlinks_stay_in_the_root(box: Box) -> None:
+    (box.rootfs / "link").symlink_to("/../../../tmp")
+    assert box.run(mount("/link/inner"), "ls -d /tmp/inner; grep -c ' /tmp/inner ' /proc/mounts").lines[1] == "1"
+    assert (box.rootfs / "tmp/inner").is_dir()
+
+
+def test_dots_in_a_destination(box: Box) -> None:
+    assert box.run(mount("/a/../../b/./c//"), "grep -c ' /b/c ' /proc/mounts").out == "1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "destination"),
+    [("proc", "/proc"), ("sysfs", "/sys"), ("tmpfs", "/mnt"), ("mqueue", "/dev/mqueue"), ("devpts", "/mnt/pts")],
+)
+def test_file_systems_of_the_kernel(box: Box, kind: str, destination: str) -> None:
+    found = box.run(mount(destination, kind, kind), f"grep ' {destination} {kind} ' /proc/mounts | tail -1").out
+    assert found.startswith(f"{kind} {destination} {kind} rw")
+
+
+def test_devpts_options(box: Box) -> None:
+    assert "mode=620,ptmxmode=666" in box.run({}, "grep ' /dev/pts ' /proc/mounts").out
+
+
+def test_tmpfs_size_and_mode(box: Box) -> None:
+    patch = mount("/mnt", "tmpfs", "tmpfs", "size=64k", "mode=1700", "nr_inodes=5")
+    found = box.run(patch, "grep ' /mnt ' /proc/mounts; stat -c %a /mnt")
+    assert "size=64k,nr_inodes=5,mode=1700" in found.lines[0]
+    assert found.lines[1] == "1700"
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o750])
+def test_tmpfs_without_mode_takes_that_of_the_directory(box: Box, mode: int) -> None:
+    (box.rootfs / "mnt").mkdir()
+    (box.rootfs / "mnt").chmod(mode)
+    assert box.run(mount("/mnt"), "stat -c %a /mnt").out == f"{mode:o}"
+
+
+def test_tmpcopyup(box: Box) -> None:
+    folder = box.rootfs / "data/sub"
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("copied")
+    (folder / "file").chmod(0o640)
+    (folder / "link").symlink_to("file")
+    result = box.run(mount("/data", "tmpfs", "tmpfs", "tmpcopyup"), "cat /data/sub/link; stat -c %a /data/sub/file")
+    assert result.out == "copied640"
+
+
+def test_an_unknown_option_goes_to_the_file_system_and_its_words_come_back(box: Box) -> None:
+    error = box.refused(mount("/mnt", "tmpfs", "tmpfs", "no_such_option=1"))
+    assert error.startswith("pyrunc: /mounts/3")
+    assert "Unknown parameter 'no_such_option'" in error
+
+
+def test_an_unknown_type_is_an_error(box: Box) -> None:
+    error = box.refused(mount("/mnt", "nosuchfs"))
+    assert "/mounts/3" in error
+    assert "nosuchfs" in error
+
+
+def test_nothing_may_be_mounted_inside_proc(box: Box) -> None:
+    assert "/mounts/3/destination" in box.refused(mount("/proc/sys"))
+
+
+@pytest.mark.parametrize("name", ["proc", "sys"])
+def test_proc_and_sys_must_be_no_symlinks(box: Box, name: str) -> None:
+    (box.rootfs / name).rmdir()
+    (box.rootfs / name).symlink_to("tmp")
+    assert "/mounts/" in box.refused(mount("/sys", "sysfs", "sysfs"))
+
+
+def test_a_destination_is_required(box: Box) -> None:
+    assert "/mounts/3/destination" in box.refused({"+mounts": [{"type": "tmpfs", "source": "tmpfs"}]})
+
+
+def test_an_overlay_whose_layers_need_many_bytes(box: Box, tmp_path: Path) -> None:
+    layers = [tmp_path / f"layer-{'x' * 60}-{number}" for number in range(6)]
+    for number, layer in enumerate(layers):
+        layer.mkdir()
+        (layer / f"file{number}").touch()
+    lower = "lowerdir=" + ":".join(map(str, layers))
+    assert box.run(mount("/mnt", "overlay", "overlay", lower), "ls /mnt | wc -l").out == "6"
+
+
+def test_the_mounts_of_the_container_are_not_the_hosts(box: Box) -> None:
+    box.start({**mount("/mnt")}, "sleep 100")
+    assert str(box.bundle) not in Path("/proc/self/mountinfo").read_text()
