@@ -143,7 +143,11 @@ class _Execution:
         self.pid = 0
         host.cgroup_mode = self._cgroup.mode
         host.cgroups = tuple((name, "", path, "") for name, path in self._cgroup.paths.items())
-        choices = Choices(preserve_fds=request.preserve_fds, keyring=None, bpf=seccomp_filter(settings, config, host))
+        choices = Choices(
+            preserve_fds=request.preserve_fds,
+            keyring=f"_ses.{record.id}" if record.keyring else None,
+            bpf=seccomp_filter(settings, config, host),
+        )
         self._program: Program = process(config, host, choices, _foreign_namespaces(record.pid))
 
     def run(self) -> int:
@@ -196,10 +200,13 @@ class _Execution:
         entrances = cgroup_entrances(self._cgroup, self._sub, self._record.pid)
         descriptors = {"init": init, "console": console, **entrances}
         try:
+            if "root" in self._program.inputs:
+                descriptors["root"] = self._open_root()
             self._helper = spawn(self._program, descriptors, self._request.preserve_fds)
         finally:
-            for fd in (init, *entrances.values()):
-                posix.close(fd)
+            for name, fd in descriptors.items():
+                if name != "console":
+                    posix.close(fd)
         try:
             self._answer(self._helper)
         except BaseException:
@@ -209,6 +216,17 @@ class _Execution:
             self._helper.close()
             if self._pidfd >= 0:
                 posix.close(self._pidfd)
+
+    def _open_root(self) -> int:
+        """The root directory of a container that has the host's mount namespace, and so none to join."""
+        try:
+            root = posix.open(f"/proc/{self._record.pid}/root", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        except OSError as error:
+            raise StatusError("cannot exec in a stopped container") from error
+        if not status.is_alive(self._record):  # else the number may have been another's by then
+            posix.close(root)
+            raise StatusError("cannot exec in a stopped container")
+        return root
 
     def _answer(self, helper: "Helper") -> None:
         executing = False

@@ -161,6 +161,7 @@ def _record(draft: Draft) -> Record:
         own_pids=draft.wanted.private("pid"),
         hooks=kinds,
         has_process=draft.config.has("process"),
+        keyring=not draft.options.no_new_keyring,
         tail=_tail(draft.program),
     )
 

@@ -106,6 +106,10 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
         namespaces.become_root(program, "")
     program.call("setsid")
     _session(program, choices, loopback=False)
+    if not namespaces.Namespaces(config).private("mount"):
+        from pyrunc.plan import rootfs
+
+        rootfs.enter_running(program)
     slave = None
     if section.flag("terminal"):
         slave = console.open_pty(section, program, None)

@@ -66,8 +66,9 @@ class Filesystem:
         from pyrunc.plan import rootfs
 
         if not self.private:
+            proc = self._procfs(program)
             rootfs.enter(program, self.config)
-            self._names(program, None)
+            self._names(program, proc)
             self._passwd(program, None)
             return
         shared = rootfs.propagation(self.config)[0]

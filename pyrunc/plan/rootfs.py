@@ -90,6 +90,14 @@ def pivot(config: Config, program: Program, root: Op, *, no_pivot: bool) -> None
         mount_setattr(program, root, propagation=bits, recursive=recursive, origin="/linux/rootfsPropagation")
 
 
+def enter_running(program: Program) -> None:
+    """The root of a running container that has no mount namespace to join: the input "root", a directory."""
+    root = program.input("root")
+    program.call("fchdir", root, origin="/root/path")
+    program.call("chroot", ".", origin="/root/path")
+    program.call("close", root)
+
+
 def enter(program: Program, config: Config) -> None:
     """Without a mount namespace of its own the container gets a root, and nothing is mounted: chroot(2)."""
     program.call("chroot", path(config), origin="/root/path")

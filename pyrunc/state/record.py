@@ -21,7 +21,8 @@ class Record:
     manager: "cgroupfs", "systemd" or "disabled", as create was told. cgroup: what the cgroup driver needs to find the
     cgroup again. annotations: of config.json. own_pids: whether it has a pid namespace of its own, so that its first
     process takes all others along. hooks: the kinds of hooks that config.json as created has. has_process: whether it
-    has a process. tail: [index, name, origin] of the instructions that run after `start`, for the errors of start.
+    has a process. keyring: whether its processes have a session keyring of their own. tail: [index, name, origin] of
+    the instructions that run after `start`, for the errors of start.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Record:
         "has_process",
         "hooks",
         "id",
+        "keyring",
         "manager",
         "oci_version",
         "own_pids",
@@ -63,6 +65,7 @@ class Record:
         own_pids: bool = True,
         hooks: "list[str] | None" = None,
         has_process: bool = True,
+        keyring: bool = True,
         tail: "list[object] | None" = None,
     ) -> None:
         """A record; what is not given is that of this moment, this user, this boot."""
@@ -82,6 +85,7 @@ class Record:
         self.own_pids = own_pids
         self.hooks = [] if hooks is None else hooks
         self.has_process = has_process
+        self.keyring = keyring
         self.tail = [] if tail is None else tail
 
     def bind(self, pid: int) -> None:
@@ -117,6 +121,7 @@ class Record:
                 "ownPids": self.own_pids,
                 "hooks": self.hooks,
                 "hasProcess": self.has_process,
+                "keyring": self.keyring,
                 "tail": self.tail,
                 "annotations": self.annotations,
                 "cgroup": self.cgroup,
@@ -148,6 +153,7 @@ def from_bytes(data: bytes, path: str = "state.json") -> Record:
             annotations=section.strings("annotations"),
             hooks=hooks,
             has_process=section.flag("hasProcess", default=True),
+            keyring=section.flag("keyring", default=True),
             tail=section.array("tail"),
             cgroup=cgroup,
             **texts,
