@@ -67,8 +67,10 @@ class Filesystem:
 
         if not self.private:
             proc = self._procfs(program)
+            self._hooks(program)
             rootfs.enter(program, self.config)
             self._names(program, proc)
+            self._terminal(program, None)
             self._passwd(program, None)
             return
         shared = rootfs.propagation(self.config)[0]
@@ -160,7 +162,7 @@ class Filesystem:
         devices.make(wanted, program, root, bind=bind)
         devices.links(program, root)
 
-    def _terminal(self, program: Program, root: Op) -> None:
+    def _terminal(self, program: Program, root: "Op | None") -> None:
         process = self.config.section("process")
         if process is None or not process.flag("terminal"):
             return
@@ -168,7 +170,8 @@ class Filesystem:
 
         self.slave = console.open_pty(process, program, root)
         stdio.own_terminal(process, program, self.slave)
-        console.bind_console(program, root, self.slave)
+        if root is not None:
+            console.bind_console(program, root, self.slave)
 
     def _hooks(self, program: Program) -> None:
         hooks = self.config.section("hooks")
@@ -179,7 +182,9 @@ class Filesystem:
         if hooks.array("createContainer"):
             from pyrunc.plan import hooks as concern
 
-            concern.run(hooks, "createContainer", program, program.input("creating state"))
+            state = program.input("creating state")
+            concern.run(hooks, "createContainer", program, state)
+            program.call("close", state)
 
     def _paths(self, program: Program, root: Op, masks: "Masks | None") -> None:
         linux = self.config.section("linux")
