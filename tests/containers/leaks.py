@@ -9,8 +9,10 @@ import os
 import time
 from pathlib import Path
 
+from pyrunc.seccomp.cache import DIRECTORY
+
 _SETTLE = 3.0
-_KEPT = frozenset(("seccomp",))
+_KEPT = frozenset((DIRECTORY,))
 """What `--root` keeps beside its containers: the cache of compiled filters."""
 
 
