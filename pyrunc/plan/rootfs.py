@@ -44,7 +44,7 @@ def path(config: Config) -> str:
 
 def isolate(program: Program) -> None:
     """Mounts made from here on do not reach the host; those of the host still come in where a bind asks for it."""
-    attr = Struct("4Q", 0, 0, MS_SLAVE, 0, text="propagation=SLAVE")
+    attr = Struct("4Q", 0, 0, MS_SLAVE, 0)
     program.call("mount_setattr", AT_FDCWD, "/", AT_RECURSIVE, attr, 32)
 
 
