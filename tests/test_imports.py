@@ -64,7 +64,7 @@ def foreign(modules: set[str]) -> set[str]:
 
 VERBS = [
     *("create", "start", "run", "state", "kill", "delete", "exec", "list", "version", "plan", "spec"),
-    *("pause", "resume", "ps"),
+    *("pause", "resume", "ps", "update"),
 ]
 
 
@@ -89,6 +89,7 @@ def test_what_a_verb_imports(verb: str) -> None:
         ["list"],
         ["ps", "--format", "json", "nobody"],
         ["pause", "nobody"],
+        ["update", "--memory", "64M", "nobody"],
         ["resume", "nobody"],
         ["--version"],
         ["create", "-b", "/nonexistent", "nobody"],
@@ -133,6 +134,7 @@ def test_what_a_life_loads(tmp_path: Path) -> None:
             ["exec", "imports-life", "sh", "-c", ":"],
             ["list"],
             ["ps", "imports-life"],
+            ["update", "--cpu-share", "512", "imports-life"],
             ["pause", "imports-life"],
             ["resume", "imports-life"],
             ["kill", "imports-life", "KILL"],

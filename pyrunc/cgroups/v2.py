@@ -115,25 +115,27 @@ class Unified(Cgroup):
                 asked[0].pointer,
             )
         if self.path:
-            self._check_usage(resources)
             self._check_domain(asked)
-            tree.write_all(asked, {}, self.path, self._missing)
+            self._write(asked, resources)
             if not self._fresh and resources and resources.has("devices"):
                 self._replace_devices(resources)
         return warnings(resources)
 
-    def _check_usage(self, limits: "Section | None") -> None:
-        """memory.checkBeforeUpdate: the kernel would kill processes to reach a limit below the usage."""
-        memory = limits.section("memory") if limits else None
+    def _write(self, asked: "list[Write]", resources: "Section | None") -> None:
+        memory = resources.section("memory") if resources else None
         if memory is None or not memory.flag("checkBeforeUpdate"):
+            tree.write_all(asked, {}, self.path, self._missing)
             return
+        from pyrunc.cgroups import memory_room
+
+        high = memory_room.make(self.path, memory)
         try:
-            usage = int(files.read(f"{self.path}/memory.current"))
-        except OSError:
-            return
-        for key in ("limit", "swap"):
-            if 0 < (value := memory.integer(key, -1, 2**63 - 1, 0)) <= usage:
-                raise CgroupError(f"{value} is not more than the {usage} bytes in use", memory.at(key))
+            tree.write_all(asked, {}, self.path, self._missing)
+        except BaseException:
+            memory_room.restore(self.path, high)
+            raise
+        if all(file != "memory.high" for write in asked for file, _ in write.choices):
+            memory_room.restore(self.path, high)
 
     def _check_domain(self, asked: "list[Write]") -> None:
         domain = next((write for write in asked if write.controller in _DOMAIN), None)

@@ -145,6 +145,28 @@ _EXEC = (
     PRESERVE_FDS,
 )
 
+_UPDATE = (
+    Flag("resources", "r", TEXT, metavar="FILE", help="read linux.resources from FILE, - is standard input"),
+    Flag("blkio-weight", kind=TEXT, metavar="N", help="weight of block IO, 10 to 1000"),
+    Flag("cpu-period", kind=TEXT, metavar="US", help="microseconds in which --cpu-quota counts"),
+    Flag("cpu-quota", kind=TEXT, metavar="US", help="microseconds of CPU time in a period; -1 is unlimited"),
+    Flag("cpu-burst", kind=TEXT, metavar="US", help="unused microseconds of quota that may be saved up"),
+    Flag("cpu-share", kind=TEXT, metavar="N", help="weight against other containers, 2 to 262144"),
+    Flag("cpu-rt-period", kind=TEXT, metavar="US", help="microseconds in which --cpu-rt-runtime counts"),
+    Flag("cpu-rt-runtime", kind=TEXT, metavar="US", help="microseconds of realtime scheduling in a period"),
+    Flag("cpu-idle", kind=TEXT, metavar="0|1", help="1: run only when the CPU has nothing else to do"),
+    Flag("cpuset-cpus", kind=TEXT, metavar="LIST", help="CPUs to use, such as 0-3,7"),
+    Flag("cpuset-mems", kind=TEXT, metavar="LIST", help="memory nodes to use"),
+    Flag("kernel-memory", kind=TEXT, metavar="BYTES", help="has no effect", hidden=True),
+    Flag("kernel-memory-tcp", kind=TEXT, metavar="BYTES", help="has no effect", hidden=True),
+    Flag("memory", kind=TEXT, metavar="BYTES", help="memory, also 64M or 1.5G; -1 is unlimited"),
+    Flag("memory-reservation", kind=TEXT, metavar="BYTES", help="memory that is kept when the host is short of it"),
+    Flag("memory-swap", kind=TEXT, metavar="BYTES", help="memory and swap together; -1 is unlimited"),
+    Flag("pids-limit", kind=TEXT, metavar="N", help="number of tasks; -1 is unlimited"),
+    Flag("l3-cache-schema", kind=TEXT, metavar="SCHEMA", help="Intel RDT: schema of the L3 cache"),
+    Flag("mem-bw-schema", kind=TEXT, metavar="SCHEMA", help="Intel RDT: schema of the memory bandwidth"),
+)
+
 _ROWS = (
     Command("create", _CREATE, help="create a container from a bundle"),
     Command("start", help="run the process of a created container"),
@@ -171,6 +193,7 @@ _ROWS = (
     ),
     Command("pause", help="stop all processes of a container where they are"),
     Command("resume", help="let the processes of a paused container go on"),
+    Command("update", _UPDATE, help="change the limits of a container; what is not named stays"),
     Command(
         "list",
         (

@@ -76,11 +76,16 @@ def _contents(fd: int, path: str) -> bytes:
     facts = posix.fstat(fd)
     if facts.st_mode & S_IFMT != S_IFREG:
         raise ConfigError(f"JSON specification file {path} is not a regular file")
-    data = posix.read(fd, min(facts.st_size, SIZE_MAX) + 1)
+    return read_all(fd, f"JSON specification file {path}", facts.st_size)
+
+
+def read_all(fd: int, name: str, size: int = 1 << 16) -> bytes:
+    """All that a descriptor gives until its end, at most 16 MiB; `size`: what is expected. OSError as it comes."""
+    data = posix.read(fd, min(size, SIZE_MAX) + 1)
     while len(data) <= SIZE_MAX and (more := posix.read(fd, 1 << 20)):
         data += more
     if len(data) > SIZE_MAX:
-        raise ConfigError(f"JSON specification file {path} is larger than {SIZE_MAX >> 20} MiB")
+        raise ConfigError(f"{name} is larger than {SIZE_MAX >> 20} MiB")
     return data
 
 

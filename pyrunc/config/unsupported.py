@@ -18,12 +18,6 @@ UNSUPPORTED: tuple[tuple[str, str, tuple[object, ...]], ...] = (
     ("/linux/memoryPolicy", "", ()),
     ("/linux/intelRdt", "", ()),
     ("/linux/netDevices", "", ({},)),
-    ("/linux/resources/network", "", ({},)),
-    ("/linux/resources/rdma", "", ({},)),
-    ("/linux/resources/cpu/burst", "", ()),
-    ("/linux/resources/cpu/idle", "", ()),
-    ("/linux/resources/cpu/realtimeRuntime", "", ()),
-    ("/linux/resources/cpu/realtimePeriod", "", ()),
 )
 """Pointer, why ("": not made yet), and the values that ask for nothing, beside null, "", 0 and []."""
 
