@@ -73,7 +73,8 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     namespaces.enter_cgroups(program, host)
     if new_user:
         program.sync(ops.PREPARE, "prepare")
-        namespaces.become_root(program, "/linux/uidMappings")
+    if wanted.private("user"):
+        namespaces.become_root(program, "/linux/uidMappings" if new_user else "/linux/namespaces")
         program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     namespaces.unshare_cgroup(wanted, program)
     program.call("setsid")

@@ -48,7 +48,8 @@ class Namespaces:
 def join(wanted: Namespaces, program: Program) -> None:
     """Enter the namespaces that are given by path, in the parent stage, so that the clone is born in them.
 
-    Those that the caller's rights reach are joined first; the rest (owned by the user namespace to join) after it.
+    Those that the caller's rights reach are joined first; the rest (owned by the user namespace to join) after it. The
+    ids stay the caller's until the clone: they have the right to put it into its cgroup.
     """
     opened = []
     for word in NAMESPACES:
@@ -70,8 +71,6 @@ def join(wanted: Namespaces, program: Program) -> None:
         # A descriptor that is closed by now was joined in the first round.
         accept = () if word == "user" else (errno.EBADF,)
         entered = program.call("setns", fd, flag, origin=pointer, accept=accept)
-        if word == "user":
-            become_root(program, pointer)
         program.call("close", fd, accept=(errno.EBADF,))
 
 
