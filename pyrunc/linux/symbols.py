@@ -4,6 +4,8 @@
 import posix
 
 from pyrunc.linux import uapi
+from pyrunc.linux.capabilities import CAPABILITIES
+from pyrunc.linux.rlimits import RLIMITS
 
 _ENUMERATIONS = {
     "PR": "PR_SET_ PR_CAPBSET PR_CAP_AMBIENT",
@@ -13,10 +15,24 @@ _ENUMERATIONS = {
     "AF": "AF_",
 }
 _OTHERS = {
+    "AMBIENT": {
+        uapi.PR_CAP_AMBIENT_RAISE: "PR_CAP_AMBIENT_RAISE",
+        uapi.PR_CAP_AMBIENT_CLEAR_ALL: "PR_CAP_AMBIENT_CLEAR_ALL",
+    },
+    "CAP": dict(enumerate(CAPABILITIES)),
+    "RLIMIT": {number: name for name, number in RLIMITS.items()},
+    "SIGNAL": {0: "0", 9: "SIGKILL"},
     "BPF": {5: "BPF_PROG_LOAD", 8: "BPF_PROG_ATTACH", 9: "BPF_PROG_DETACH"},
     "SECCOMP": {1: "SECCOMP_SET_MODE_FILTER", 0: "SECCOMP_SET_MODE_STRICT", 2: "SECCOMP_GET_ACTION_AVAIL"},
 }
 _BITS = {
+    "CLOSE_RANGE": {4: "CLOSE_RANGE_CLOEXEC"},
+    "OPEN_TREE": {
+        uapi.OPEN_TREE_CLONE: "OPEN_TREE_CLONE",
+        uapi.OPEN_TREE_CLOEXEC: "OPEN_TREE_CLOEXEC",
+        uapi.AT_RECURSIVE: "AT_RECURSIVE",
+        uapi.AT_EMPTY_PATH: "AT_EMPTY_PATH",
+    },
     "SECCOMP_FLAG": {1: "TSYNC", 2: "LOG", 4: "SPEC_ALLOW", 8: "NEW_LISTENER", 32: "WAIT_KILLABLE_RECV"},
     "O": {
         posix.O_WRONLY: "O_WRONLY",
@@ -31,6 +47,7 @@ _BITS = {
         uapi.O_CLOEXEC: "O_CLOEXEC",
     },
 }
+_ALL = 0xFFFFFFFF
 _FILE_TYPES = {
     uapi.S_IFREG: "S_IFREG",
     uapi.S_IFCHR: "S_IFCHR",
@@ -43,15 +60,19 @@ _FILE_TYPES = {
 def symbolic(kind: str, value: int) -> str:
     """`value` written for a parameter of `kind` (linux/syscalls.py)."""
     if kind == "o":
-        return f"{value:#o}".replace("0o", "0")
+        return f"0{value:o}" if value else "0"
     if kind == "x":
         return f"{value:#x}"
     if kind == "DEV":
         return f"{posix.major(value)}:{posix.minor(value)}"
     if kind == "MODE":
         return f"{_FILE_TYPES.get(value & uapi.S_IFMT, '0')}|{value & 0o7777:04o}"
+    if kind == "TYPE":
+        return _FILE_TYPES.get(value, f"{value:#o}")
     if kind == "fd" and value == uapi.AT_FDCWD:
         return "AT_FDCWD"
+    if kind == "d" and value == _ALL:
+        return "-1"
     if kind in _ENUMERATIONS or kind in _OTHERS:
         return _enumeration(kind).get(value, str(value))
     if kind in _BITS or kind.isupper():

@@ -28,12 +28,8 @@ def openat2(
     accept: tuple[int, ...] = (),
 ) -> Op:
     """openat2(2) below the descriptor `root`; O_CLOEXEC and RESOLVE_NO_MAGICLINKS always."""
-    text = f"flags={flags:#o}, resolve={_RESOLVE.get(resolve, hex(resolve))}"
-    how = Struct("3Q", flags | O_CLOEXEC, 0, resolve | RESOLVE_NO_MAGICLINKS, text=text)
+    how = Struct("3Q", flags | O_CLOEXEC, 0, resolve | RESOLVE_NO_MAGICLINKS)
     return program.call("openat2", root, path, how, 24, origin=origin, to=to, accept=accept)
-
-
-_RESOLVE = {RESOLVE_IN_ROOT: "IN_ROOT", RESOLVE_IN_ROOT | 4: "IN_ROOT|NO_SYMLINKS", 13: "BENEATH|NO_SYMLINKS|NO_XDEV"}
 
 
 def open_tree(
@@ -61,38 +57,6 @@ def mount_setattr(
     origin: str = "",
 ) -> Op:
     """mount_setattr(2) of an open mount, and of those below it when `recursive`."""
-    text = ", ".join(
-        f"{name}={_attributes(bits)}"
-        for name, bits in (("attr_set", attr_set), ("attr_clr", attr_clr), ("propagation", propagation))
-        if bits
-    )
-    attr = Struct("4Q", attr_set, attr_clr, propagation, 0, text=text)
+    attr = Struct("4Q", attr_set, attr_clr, propagation, 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     return program.call("mount_setattr", tree, "", flags, attr, 32, origin=origin)
-
-
-_ATTRIBUTES = (
-    (0x01, "RDONLY"),
-    (0x02, "NOSUID"),
-    (0x04, "NODEV"),
-    (0x08, "NOEXEC"),
-    (0x70, "ATIME"),
-    (0x10, "NOATIME"),
-    (0x20, "STRICTATIME"),
-    (0x80, "NODIRATIME"),
-    (0x100000, "IDMAP"),
-    (0x200000, "NOSYMFOLLOW"),
-    (1 << 17, "UNBINDABLE"),
-    (1 << 18, "PRIVATE"),
-    (1 << 19, "SLAVE"),
-    (1 << 20, "SHARED"),
-)
-
-
-def _attributes(bits: int) -> str:
-    names = []
-    for bit, name in _ATTRIBUTES:
-        if bits & bit == bit:
-            names.append(name)
-            bits &= ~bit
-    return "|".join(names) + (f"|{bits:#x}" if bits else "")

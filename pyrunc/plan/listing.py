@@ -3,6 +3,13 @@
 
 from pyrunc.linux.symbols import symbolic
 from pyrunc.linux.syscalls import SYSCALLS
+from pyrunc.linux.uapi import (
+    PR_CAP_AMBIENT,
+    PR_CAP_AMBIENT_RAISE,
+    PR_CAPBSET_DROP,
+    PR_SET_PDEATHSIG,
+    TIOCGPTPEER,
+)
 from pyrunc.plan import ops
 
 TYPE_CHECKING = False
@@ -15,6 +22,20 @@ _KINDS = {
     "clone3": ("buf", "d"),
     "hook": ("path", "buf", "buf", "fd", "d"),
     "execve": ("path", "buf", "buf"),
+}
+_BY_OPERAND = (
+    ("prctl", 0, (PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE), ("PR", "AMBIENT", "CAP")),
+    ("prctl", 0, (PR_CAP_AMBIENT,), ("PR", "AMBIENT")),
+    ("prctl", 0, (PR_CAPBSET_DROP,), ("PR", "CAP")),
+    ("prctl", 0, (PR_SET_PDEATHSIG,), ("PR", "SIGNAL")),
+    ("prctl", 0, (), ("PR", "d")),
+    ("ioctl", 1, (TIOCGPTPEER,), ("fd", "IOCTL", "O")),
+    ("check", 1, (ops.CHECK_NODE,), ("fd", "CHECK", "TYPE", "DEV")),
+)
+"""Calls whose operands mean what an earlier one says, which stands at a place; the first row that fits."""
+_STRUCTS = {
+    "openat2": (("flags", "O"), ("mode", "o"), ("resolve", "RESOLVE")),
+    "mount_setattr": (("attr_set", "MOUNT_ATTR"), ("attr_clr", "MOUNT_ATTR"), ("propagation", "MS")),
 }
 _PATH_KINDS = {ops.KIND_DIRECTORY: "directory", ops.KIND_FILE: "file", ops.KIND_LIKE: "like"}
 _WIDTH = 100
@@ -40,17 +61,36 @@ def _line(op: "Op") -> str:
 
 def call(op: "Op") -> str:
     """`name(operands)` with symbolic flags, for listings and errors."""
-    kinds: tuple[str, ...] = _KINDS.get(op.name, ())
-    if op.code == ops.SYSCALL:
-        kinds = tuple(SYSCALLS[op.name][2].split())
+    kinds = _kinds(op)
     shown = []
     for place, operand in enumerate(op.operands):
-        shown.append(_operand(operand, kinds[place] if place < len(kinds) else "d"))
+        shown.append(_struct(op.name, operand) or _operand(operand, kinds[place] if place < len(kinds) else "d"))
     if op.code == ops.MKPATH and op.operands[2] != ops.KIND_LIKE:
         shown.pop()
     if op.name == "prctl":
-        shown = shown[:2]
+        shown = shown[: len(kinds)]
     return f"{op.name}({', '.join(shown)})"
+
+
+def _kinds(op: "Op") -> tuple[str, ...]:
+    for name, place, values, kinds in _BY_OPERAND:
+        if name == op.name and op.operands[place : place + len(values)] == values:
+            return kinds
+    return tuple(SYSCALLS[op.name][2].split()) if op.code == ops.SYSCALL else _KINDS.get(op.name, ())
+
+
+def _struct(name: str, operand: "Operand") -> str:
+    """The structs of calls that several concerns make, written from their values."""
+    from pyrunc.plan.program import Struct
+
+    if name not in _STRUCTS or not isinstance(operand, Struct):
+        return ""
+    pairs = zip(_STRUCTS[name], operand.values, strict=False)
+    return (
+        "{"
+        + ", ".join(f"{key}={symbolic(kind, bits)}" for (key, kind), bits in pairs if isinstance(bits, int) and bits)
+        + "}"
+    )
 
 
 def _operand(operand: "Operand", kind: str) -> str:
