@@ -31,7 +31,7 @@ _REFUSED = (errno.EPERM, errno.EBUSY, errno.EACCES)
 def make(mount: "Mount", host: Host, program: Program, root: Op, *, private: bool) -> None:
     """Make the mount; `private`: the container has a cgroup namespace."""
     if host.cgroup_mode == "v2":
-        tree = _new(mount, program, "cgroup2", [], mount.options.attr_set, _bound(host))
+        tree = _new(mount, program, "cgroup2", [], mount.options.attr_set, _bound(host, private=private))
         _place(mount, program, root, mount.destination, tree)
         return
     tree = _tmpfs(mount, program)
@@ -52,9 +52,12 @@ def make(mount: "Mount", host: Host, program: Program, root: Op, *, private: boo
     program.call("close", tree)
 
 
-def _bound(host: Host) -> str:
-    """What is bound where cgroup2 may not be mounted: the host's view of the container's cgroup, or all of it."""
-    return host.cgroups[0][2] if host.cgroups else "/sys/fs/cgroup"
+def _bound(host: Host, *, private: bool) -> str:
+    """What is bound where cgroup2 may not be mounted: what a new mount would show, the container's cgroup or all."""
+    if not host.cgroups:
+        return "/sys/fs/cgroup"
+    _, _, mount_point, path = host.cgroups[0]
+    return mount_point + path if private else mount_point
 
 
 def _new(mount: "Mount", program: Program, kind: str, options: list[str], attributes: int, instead: str) -> Op:
