@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make setup | demo | test | check | format | install PREFIX=/usr/local | uninstall | clean
+# make setup | demo | test | check | format | golden | install PREFIX=/usr/local | uninstall | clean
 
 PREFIX ?= /usr/local
 # The first interpreter that is new enough.
@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check format unit test-pythons install uninstall clean
+.PHONY: setup demo test check format golden unit test-pythons install uninstall clean
 
 # .venv/bin/pyrunc, working on the sources of this folder.
 setup: .venv/setup.stamp pyrunc/init/pyrunc-init
@@ -48,6 +48,10 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/clang-format -i $(C_FILES)
+
+# Writes the listings of tests/plans anew; what `git diff` then shows is to be read, not only committed.
+golden: .venv/dev.stamp
+	PYTHONPATH=. $(BIN)/python tests/test_plans.py
 
 # The unit tests on every other Python that is installed here and supported.
 test-pythons: setup
