@@ -184,7 +184,7 @@ def test_a_full_disk_is_an_error() -> None:
     with Path("/dev/full").open("w", encoding="ascii") as full:
         done = subprocess.run([*PROGRAM, "version"], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 1
-    assert done.stderr == b"pyrunc: cannot write to standard output: no space left on device\n"
+    assert done.stderr == b"pyrunc: cannot write to standard output: no space left on device (ENOSPC)\n"
 
 
 def test_closed_standard_descriptors(tmp_path: Path) -> None:

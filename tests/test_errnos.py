@@ -26,6 +26,20 @@ def test_texts_begin_in_lower_case(number: int, text: str) -> None:
     assert errnos.text(number) == text
 
 
+@pytest.mark.parametrize("number", [*errno.errorcode, 512, 524, 9999])
+def test_reasons_have_a_name_and_no_word_that_engines_search_for(number: int) -> None:
+    """Docker: daemon/errors.go of moby; podman: oci_util.go (contracts.md 1.4)."""
+    reason = errnos.reason(number)
+    assert reason.endswith(f" ({errnos.name(number)})")
+    for words in ("no such file", "permission denied", "operation not permitted", "is a dir", "not a dir"):
+        assert words not in reason.lower()
+
+
+def test_a_reason() -> None:
+    assert errnos.reason(errno.ENOENT) == "not there (ENOENT)"
+    assert errnos.reason(errno.EBUSY) == "device or resource busy (EBUSY)"
+
+
 def test_names_are_the_usual_ones() -> None:
     assert errnos.name(errno.EWOULDBLOCK) == "EAGAIN"
     assert errnos.name(errno.ENOTSUP) == "EOPNOTSUPP"

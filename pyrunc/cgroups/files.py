@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files and directories of a cgroup tree: read, write, walk, wait, remove, and what an errno means there.
 
-The texts avoid the words of strerror(3) that engines take for "command not found" or "permission denied" of the user's
-command (podman and Docker search the message for them): see WORDS.
+The texts of errnos are those of linux/errnos.py, which engines do not take for the fate of the user's command.
 """
 
 import errno
@@ -10,20 +9,12 @@ import posix
 import time
 
 from pyrunc.errors import CgroupError
+from pyrunc.linux.errnos import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WORDS = {
-    errno.ENOENT: "not there (ENOENT)",
-    errno.ENOTDIR: "not a cgroup (ENOTDIR)",
-    errno.EISDIR: "a cgroup, not a file (EISDIR)",
-    errno.EACCES: "not allowed (EACCES)",
-    errno.EPERM: "not allowed (EPERM)",
-    errno.EROFS: "mounted read-only (EROFS)",
-    errno.ENODEV: "gone, or no such device (ENODEV)",
-}
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 GONE = (errno.ENOENT, errno.ENODEV)
 
@@ -34,14 +25,9 @@ _CAP = 1 << 24
 _POLLPRI = 2
 
 
-def reason(number: int) -> str:
-    """The text of an errno, without the words that engines search for."""
-    return WORDS.get(number) or posix.strerror(number)
-
-
 def failure(call: str, path: str, error: OSError, why: str = "", pointer: str = "") -> CgroupError:
     """`call("path"): reason: why`."""
-    return CgroupError(f'{call}("{path}"): {reason(error.errno or 0)}' + (f": {why}" if why else ""), pointer)
+    return CgroupError(f'{call}("{path}"): {reason(error.errno)}' + (f": {why}" if why else ""), pointer)
 
 
 def read(path: str) -> str:

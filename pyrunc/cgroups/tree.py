@@ -7,6 +7,7 @@ import time
 
 from pyrunc.cgroups import files
 from pyrunc.errors import CgroupError
+from pyrunc.linux.errnos import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _refused(write: "Write", directory: str, error: OSError) -> CgroupError:
     why = ""
     if file == "memory.limit_in_bytes" and error.errno == errno.EBUSY:
         why = f"{files.read(f'{directory}/memory.usage_in_bytes').strip()} bytes are in use"
-    call = f'write("{directory}/{file}", "{text}"): {files.reason(error.errno or 0)}'
+    call = f'write("{directory}/{file}", "{text}"): {reason(error.errno)}'
     return CgroupError(f"{call}: {why}" if why else call, write.pointer)
 
 
@@ -135,7 +136,7 @@ def send(pid: int, number: int) -> None:
         pidfd_send_signal(fd, number)
     except OSError as error:
         if error.errno != errno.ESRCH:
-            raise CgroupError(f"pidfd_send_signal({pid}, {number}): {files.reason(error.errno or 0)}") from error
+            raise CgroupError(f"pidfd_send_signal({pid}, {number}): {reason(error.errno)}") from error
     finally:
         posix.close(fd)
 
@@ -155,7 +156,7 @@ def remove(paths: list[str], made: list[str], seconds: float) -> None:
     if not left:
         return
     pids = list(dict.fromkeys(pid for path in left for pid in files.processes(path)))
-    why = f"has processes: {files.describe(pids)}" if pids else files.reason(files.rmdir(left[0]))
+    why = f"has processes: {files.describe(pids)}" if pids else reason(files.rmdir(left[0]))
     raise CgroupError(f"cgroup {left[0]} cannot be removed: {why}")
 
 

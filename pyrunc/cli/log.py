@@ -102,4 +102,6 @@ def _now() -> str:
 def _reason(error: OSError | ValueError) -> str:
     if not isinstance(error, OSError):
         return str(error)
-    return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
+    from pyrunc.linux.errnos import reason
+
+    return _REASONS.get(error.errno or 0) or reason(error.errno)

@@ -23,4 +23,6 @@ def output(text: str) -> None:
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise OutputClosedError from None
-            raise PyruncError(f"cannot write to standard output: {(error.strerror or str(error)).lower()}") from None
+            from pyrunc.linux.errnos import reason
+
+            raise PyruncError(f"cannot write to standard output: {reason(error.errno)}") from None

@@ -7,6 +7,7 @@ import posix
 from pyrunc.config.dump import dump
 from pyrunc.config.template import rootless, template
 from pyrunc.errors import PyruncError
+from pyrunc.linux.errnos import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def run(_: "Settings", values: "dict[str, Any]") -> int:
     except OSError as error:
         if error.errno == errno.EEXIST:
             raise PyruncError(f"{path} exists: remove it first") from None
-        raise PyruncError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+        raise PyruncError(f"cannot write {path}: {reason(error.errno)}") from None
     try:
         posix.fchmod(fd, 0o644)  # as runc leaves it, whatever the umask
         rest = dump(config, 2).encode() + b"\n"

@@ -45,7 +45,7 @@ def _open_bundle(bundle: str) -> int:
     except OSError as error:
         # Engines take the words of errno for the fate of the user's command (contracts.md 1.4)
         cause = {ENOENT: "not found", ENOTDIR: "not a bundle: no folder"}.get(error.errno or 0)
-        raise ConfigError(f"bundle {bundle} {cause or 'cannot be opened: ' + errnos.name(error.errno)}") from error
+        raise ConfigError(f"bundle {bundle} {cause or 'cannot be opened: ' + errnos.reason(error.errno)}") from error
     except ValueError as error:
         raise ConfigError("bundle: a NUL character cannot be in a path") from error
 
@@ -61,13 +61,13 @@ def read(path: str, directory: int | None = None) -> bytes:
     except OSError as error:
         if error.errno == ENOENT:
             raise ConfigError(f"JSON specification file {path} not found") from error
-        raise ConfigError(f"JSON specification file {path} cannot be opened: {errnos.name(error.errno)}") from error
+        raise ConfigError(f"JSON specification file {path} cannot be opened: {errnos.reason(error.errno)}") from error
     except ValueError as error:
         raise ConfigError("JSON specification file: a NUL character cannot be in a path") from error
     try:
         return _contents(fd, path)
     except OSError as error:
-        raise ConfigError(f"JSON specification file {path} cannot be read: {errnos.name(error.errno)}") from error
+        raise ConfigError(f"JSON specification file {path} cannot be read: {errnos.reason(error.errno)}") from error
     finally:
         posix.close(fd)
 

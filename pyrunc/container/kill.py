@@ -6,6 +6,7 @@ import posix
 
 from pyrunc.container.query import status_of
 from pyrunc.errors import HostError, StatusError
+from pyrunc.linux.errnos import reason
 from pyrunc.state import status
 from pyrunc.state.store import open_entry
 
@@ -59,7 +60,7 @@ def _one(record: "Record", number: int) -> None:
     except ProcessLookupError as error:
         raise StatusError("container not running") from error
     except OSError as error:
-        raise HostError(f"cannot send signal {number} to process {record.pid}: {error.strerror}") from error
+        raise HostError(f"cannot send signal {number} to process {record.pid}: {reason(error.errno)}") from error
     finally:
         posix.close(pidfd)
 

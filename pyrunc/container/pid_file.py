@@ -4,6 +4,7 @@
 import posix
 
 from pyrunc.errors import HostError
+from pyrunc.linux.errnos import reason
 
 
 def write_pid_file(path: str, pid: int) -> None:
@@ -26,4 +27,4 @@ def write_pid_file(path: str, pid: int) -> None:
             posix.close(fd)
         posix.rename(fresh, path)
     except OSError as error:
-        raise HostError(f'cannot write the pid file "{path}": {error.strerror}') from error
+        raise HostError(f'cannot write the pid file "{path}": {reason(error.errno)}') from error

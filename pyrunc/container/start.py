@@ -9,6 +9,7 @@ from pyrunc.config.fields import Config
 from pyrunc.container.launch import RESULT
 from pyrunc.container.query import hook_state, status_of
 from pyrunc.errors import HostError, PyruncError, StateError, StatusError
+from pyrunc.linux.errnos import reason
 from pyrunc.plan.ops import REPORT_EXECUTING
 from pyrunc.process.protocol import Report, read_report
 from pyrunc.state import status
@@ -92,7 +93,7 @@ def _release(entry: Entry) -> "Report | None":
         except OSError as error:
             if error.errno == errno.ENXIO:
                 raise StatusError("cannot start a container that has stopped") from error
-            raise StateError(f"{entry.path}/{FIFO}: {error.strerror}") from error
+            raise StateError(f"{entry.path}/{FIFO}: {reason(error.errno)}") from error
         posix.write(fifo, b"\0")
         # Held open until the report is read: init, when it failed, waits for a word or for time to pass.
         try:

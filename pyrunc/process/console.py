@@ -14,7 +14,7 @@ import termios
 import time
 
 from pyrunc.errors import HostError, SetupError
-from pyrunc.linux.errnos import name as errno_name
+from pyrunc.linux.errnos import reason
 from pyrunc.process.signals import ENDING
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def open_console_socket(path: str) -> int:
         connection.connect(address.encode("utf-8", "surrogateescape"))
     except OSError as error:
         connection.close()
-        cause = errno_name(error.errno) if error.errno else str(error)
+        cause = reason(error.errno) if error.errno else str(error)
         raise HostError(f"cannot connect to the socket {path}: {cause}") from error
     finally:
         if directory >= 0:
@@ -80,7 +80,7 @@ def send_descriptor(connection: int, name: str, fd: int) -> None:
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _struct.pack("@i", fd))
         end.sendmsg([name.encode("utf-8", "surrogateescape")], [rights])
     except OSError as error:
-        raise HostError(f"cannot send {name}: {errno_name(error.errno)}") from error
+        raise HostError(f"cannot send {name}: {reason(error.errno)}") from error
     finally:
         end.detach()
 

@@ -8,7 +8,7 @@ nothing but regular files is opened: every step is one name below an open direct
 import posix
 
 from pyrunc.errors import SetupError
-from pyrunc.linux.errnos import text as errno_text
+from pyrunc.linux.errnos import reason
 from pyrunc.linux.uapi import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
@@ -33,7 +33,7 @@ def copy_up(pid: int, source: int, target: int, pointer: str) -> None:
         finally:
             posix.close(source)
     except OSError as error:
-        raise SetupError(pointer, "tmpcopyup", error.errno or 0, errno_text(error.errno or 0)) from error
+        raise SetupError(pointer, "tmpcopyup", error.errno or 0, reason(error.errno)) from error
 
 
 class _Copy:
@@ -60,7 +60,7 @@ class _Copy:
         _attributes(source, target)
 
     def _failure(self, path: str, number: int) -> SetupError:
-        return SetupError(self._pointer, f'tmpcopyup of "{path}"', number, errno_text(number))
+        return SetupError(self._pointer, f'tmpcopyup of "{path}"', number, reason(number))
 
     def _entry(self, source: int, target: int, name: str, path: str) -> None:
         facts = posix.stat(name, dir_fd=source, follow_symlinks=False)

@@ -4,7 +4,7 @@
 import errno
 
 from pyrunc.errors import ExecError, HookError, HostError, PyruncError, SetupError
-from pyrunc.linux.errnos import text as errno_text
+from pyrunc.linux.errnos import reason
 from pyrunc.plan import ops
 from pyrunc.process import executable
 
@@ -33,7 +33,7 @@ def of_instruction(
         return HookError(hook_fate(report), origin)
     if name in _CANDIDATES and command is not None:
         return ExecError(executable.reason(command.args[0], report.value, pid, command.candidates), origin)
-    return SetupError(origin, call, report.value, errno_text(report.value), _why(name, call, report))
+    return SetupError(origin, call, report.value, reason(report.value), _why(name, call, report))
 
 
 def hook_fate(report: "Report") -> str:
@@ -43,9 +43,9 @@ def hook_fate(report: "Report") -> str:
     if report.value == ops.HOOK_TIMED_OUT:
         return f"the hook was killed at its timeout{said}"
     if report.value <= ops.HOOK_NOT_EXECUTED * 2:
-        return f"the hook could not be started: {errno_text(ops.HOOK_NOT_EXECUTED * 2 - report.value)}"
+        return f"the hook could not be started: {reason(ops.HOOK_NOT_EXECUTED * 2 - report.value)}"
     if report.value <= ops.HOOK_NOT_EXECUTED:
-        return f"the hook could not be executed: {errno_text(ops.HOOK_NOT_EXECUTED - report.value)}"
+        return f"the hook could not be executed: {reason(ops.HOOK_NOT_EXECUTED - report.value)}"
     signal = report.value & 0x7F
     return (
         f"the hook was killed by signal {signal}" if signal else f"the hook failed with exit status {report.value >> 8}"

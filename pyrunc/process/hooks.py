@@ -10,7 +10,7 @@ import select
 import time
 
 from pyrunc.errors import ConfigError, HookError
-from pyrunc.linux.errnos import name as errno_name
+from pyrunc.linux.errnos import reason
 from pyrunc.process.signals import DEFAULT
 
 TYPE_CHECKING = False
@@ -119,7 +119,7 @@ def _start(path: str, argv: list[str], environment: dict[str, str], cwd: str, en
             setsigdef=DEFAULT,
         )
     except OSError as error:
-        raise HookError(f"{path}: cannot be run: {errno_name(error.errno)}") from error
+        raise HookError(f"{path}: cannot be run: {reason(error.errno)}") from error
     finally:
         posix.umask(before)
         posix.fchdir(back)

@@ -4,6 +4,7 @@
 import posix
 
 from pyrunc.errors import ConfigError, HostError
+from pyrunc.linux.errnos import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _write(pid: int, name: str, text: str, linux: "Section", key: str) -> None:
             posix.close(fd)
     except OSError as error:
         shown = text.strip().replace("\n", ", ")
-        raise ConfigError(f'cannot write "{shown}" to {name}: {error.strerror}', linux.at(key)) from error
+        raise ConfigError(f'cannot write "{shown}" to {name}: {reason(error.errno)}', linux.at(key)) from error
 
 
 def _by_tool(pid: int, linux: "Section", key: str, rows: list[tuple[int, int, int]]) -> None:

@@ -10,6 +10,7 @@ import posix
 import select
 
 from pyrunc.errors import HostError
+from pyrunc.linux.errnos import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Notify:
             self._socket.bind(path)
             posix.chmod(path, 0o777)
         except OSError as error:
-            raise HostError(f"cannot make the notify socket: {error.strerror}") from error
+            raise HostError(f"cannot make the notify socket: {reason(error.errno)}") from error
         finally:
             posix.close(folder)
 
@@ -83,7 +84,7 @@ class Notify:
                 self._socket.sendto(b"READY=1\nMAINPID=%d\n" % pid, self._supervisor)
             except OSError as error:
                 shown = self._supervisor.decode("utf-8", "backslashreplace")
-                raise HostError(f"cannot pass READY=1 on to {shown}: {error.strerror}") from error
+                raise HostError(f"cannot pass READY=1 on to {shown}: {reason(error.errno)}") from error
 
     def wait(self, pid: int, pidfd: int) -> None:
         """Until the container is ready, or has ended."""

@@ -6,6 +6,7 @@ from errno import EBADF
 from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
 
 from pyrunc.errors import HostError
+from pyrunc.linux.errnos import reason
 from pyrunc.process.protocol import Helper
 
 TYPE_CHECKING = False
@@ -74,7 +75,7 @@ def _helper_binary() -> int:
     try:
         fd = posix.open(_BINARY, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise HostError(f"pyrunc-init is not beside the package, build it: {error.strerror}") from error
+        raise HostError(f"pyrunc-init is not beside the package, build it: {reason(error.errno)}") from error
     try:
         raw = posix.read(fd, 1 << 20)
     finally:
@@ -92,7 +93,7 @@ def _sealed(name: str, raw: bytes, flags: int) -> int:
             fd = posix.memfd_create(name, _MFD_CLOEXEC | _MFD_ALLOW_SEALING)
         except OSError as error:
             raise HostError(
-                f"memfd_create: {error.strerror}; the helper runs from nothing but sealed memory"
+                f"memfd_create: {reason(error.errno)}; the helper runs from nothing but sealed memory"
             ) from error
     written = 0
     while written < len(raw):

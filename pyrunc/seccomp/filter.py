@@ -11,6 +11,7 @@ from struct import pack
 
 from pyrunc.config.fields import Section
 from pyrunc.errors import ConfigError, HostError
+from pyrunc.linux.errnos import reason
 from pyrunc.linux.seccomp_rows import BPF_MAXINSNS
 from pyrunc.seccomp import enosys, profile
 
@@ -170,4 +171,4 @@ def _reason(number: int) -> str:
         return "another rule for it has another action"
     if number == EINVAL:
         return "invalid argument"
-    return posix.strerror(number).lower()
+    return reason(number)

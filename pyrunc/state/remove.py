@@ -7,7 +7,7 @@ import errno
 import posix
 
 from pyrunc.errors import StateError
-from pyrunc.linux.errnos import name as errno_name
+from pyrunc.linux.errnos import reason
 from pyrunc.state.store import LOCK
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ def remove(entry: "Entry", root: int) -> None:
                 _remove(entry.fd, name)
         _remove_last(entry, root)
     except OSError as error:
-        raise StateError(f"{entry.path}: cannot be removed: {errno_name(error.errno)}") from error
+        raise StateError(f"{entry.path}: cannot be removed: {reason(error.errno)}") from error
 
 
 def _check(entry: "Entry", root: int, names: list[str]) -> None:

@@ -17,7 +17,7 @@ import posix
 import time
 
 from pyrunc.errors import ExistsError, NotFoundError, StateError
-from pyrunc.linux.errnos import name as errno_name
+from pyrunc.linux.errnos import reason
 from pyrunc.state.ids import is_valid, validate_id
 
 STATE = "state.json"
@@ -181,7 +181,7 @@ class Entry:
             raise self._failed(name, error) from error
 
     def _failed(self, name: str, error: OSError) -> StateError:
-        return StateError(f"{self.path}/{name}: {errno_name(error.errno)}")
+        return StateError(f"{self.path}/{name}: {reason(error.errno)}")
 
 
 def claim(root: str, container_id: str) -> Entry:
@@ -197,7 +197,7 @@ def claim(root: str, container_id: str) -> Entry:
         raise ExistsError(f"container with given ID already exists: {container_id}") from error
     except OSError as error:
         posix.close(root_fd)
-        raise StateError(f"{root}/{container_id}: {errno_name(error.errno)}") from error
+        raise StateError(f"{root}/{container_id}: {reason(error.errno)}") from error
     entry = _enter(root, root_fd, container_id)
     entry.lock()
     return entry
@@ -234,7 +234,7 @@ def _enter(root: str, root_fd: int, container_id: str) -> Entry:
         if isinstance(error, FileNotFoundError):
             raise _missing(container_id) from error
         if isinstance(error, OSError):
-            raise StateError(f"{path}: {errno_name(error.errno)}") from error
+            raise StateError(f"{path}: {reason(error.errno)}") from error
         raise
     return Entry(root_fd, fd, path, container_id)
 
@@ -258,7 +258,7 @@ def _make_root(root: str) -> None:
         _make_root(root.rstrip("/").rpartition("/")[0])
         _make_root(root)
     except OSError as error:
-        raise StateError(f"{root}: {errno_name(error.errno)}") from error
+        raise StateError(f"{root}: {reason(error.errno)}") from error
 
 
 def _open_root(root: str, container_id: str = "") -> int:
@@ -268,7 +268,7 @@ def _open_root(root: str, container_id: str = "") -> int:
     except FileNotFoundError as error:
         raise _missing(container_id) from error
     except OSError as error:
-        raise StateError(f"{root}: {errno_name(error.errno)}") from error
+        raise StateError(f"{root}: {reason(error.errno)}") from error
     try:
         _check_owner(fd, root)
     except StateError:
