@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a container is, as the kernel shows it, beside the oracle: what runc and crun made of the same config.json.
+
+`differences` are triples (what, theirs, ours), after the normalisation of mounts (KINDS_OF_MOUNT). One that is meant is
+taken out by a row of DELIBERATE, with its reason.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.containers.box import is_v2
+from tests.engines.recorded import ORACLE, load
+
+Json = dict[str, Any]
+Difference = tuple[str, Any, Any]
+
+STATUS = ("Umask", "Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+FLAGS = {"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"}
+IDS = ("Uid", "Gid", "Groups")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "console")
+
+
+def facts(pid: int) -> Json:
+    """The process in the form of the oracle's `post`."""
+    proc = Path("/proc", str(pid))
+    return {
+        "mounts": mounts((proc / "mountinfo").read_text()),
+        "status": status((proc / "status").read_text()),
+        "own": [kind for kind in KINDS if os.readlink(proc / "ns" / kind) != os.readlink(f"/proc/self/ns/{kind}")],
+        "oom_score_adj": int((proc / "oom_score_adj").read_text()),
+        "uid_map": [[int(word) for word in line.split()] for line in (proc / "uid_map").read_text().splitlines()],
+    }
+
+
+def status(text: str) -> dict[str, str]:
+    rows = (line.partition(":") for line in text.splitlines())
+    return {name: " ".join(value.split()) for name, _, value in rows if name in STATUS}
+
+
+def mounts(text: str) -> list[list[str]]:
+    """proc_pid_mountinfo(5) as [mount point, type, options, propagation, options of the file system, root]."""
+    rows = []
+    for line in text.splitlines():
+        head, tail = (part.split(" ") for part in line.split(" - "))
+        words = [word.partition(":")[0].replace("master", "slave") for word in head[6:]]
+        rows.append([head[4], tail[0], head[5], " ".join(words), tail[2], head[3]])
+    return rows
+
+
+def differences(name: str, config: Json, found: Json, inside: str) -> list[Difference]:
+    """What is not as runc or crun made it, and is not meant to be; `inside` is /proc/self/status of an exec."""
+    theirs = ORACLE[name]["post"]
+    rows = _process(theirs["status"], found["status"])
+    rows += _exec(config, found["status"], status(inside))
+    rows.append(("own", theirs["own"], found["own"]))
+    if "user" in theirs["own"]:
+        rows.append(("uid_map", theirs["uid_map"], found["uid_map"]))
+    rows.append(("oom_score_adj", _score(config, theirs["oom_score_adj"], load(name)), found["oom_score_adj"]))
+    rows += _mounts(config, theirs["mounts"], found["mounts"])
+    context = Context(name, config)
+    return [row for row in rows if row[1] != row[2] and not _meant(context, row)]
+
+
+def _process(theirs: dict[str, str], ours: dict[str, str]) -> list[Difference]:
+    """The lines of /proc/PID/status; nobody can have a capability that this machine has not."""
+    bounding = int(Path("/proc/self/status").read_text().partition("CapBnd:\t")[2][:16], 16)
+    rows: list[Difference] = []
+    for field in STATUS:
+        value: Any = theirs.get(field)
+        if field in ("CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb"):
+            value = f"{int(value, 16) & bounding:016x}"
+        rows.append((field, value, ours.get(field)))
+    return rows
+
+
+def _exec(config: Json, first: dict[str, str], inside: dict[str, str]) -> list[Difference]:
+    """A process of exec is as the first one; but it was asked for its ids in its own user namespace."""
+    user = config["process"]["user"]
+    groups = sorted({*(user.get("additionalGids") or [])})
+    rows: list[Difference] = [(f"exec {field}", first[field], inside[field]) for field in STATUS if field not in IDS]
+    rows.append(("exec Uid", " ".join([str(user["uid"])] * 4), inside["Uid"]))
+    rows.append(("exec Gid", " ".join([str(user["gid"])] * 4), inside["Gid"]))
+    rows.append(("exec Groups", groups, sorted(map(int, inside["Groups"].split()))))
+    return rows
+
+
+def _score(config: Json, theirs: int, recorded: Json) -> int:
+    """Asked for and adapted, or that of the caller: the recorded one says nothing."""
+    asked = config["process"].get("oomScoreAdj")
+    if asked is None:
+        return int(Path("/proc/self/oom_score_adj").read_text())
+    return theirs if asked == recorded["process"]["oomScoreAdj"] else int(asked)
+
+
+def _mounts(config: Json, theirs: list[list[str]], ours: list[list[str]]) -> list[Difference]:
+    one, two = ({row[0]: row for row in side} for side in (theirs, ours))
+    rows: list[Difference] = []
+    for point in sorted(one.keys() | two.keys()):
+        kind, asked = kind_of(config, point)
+        sides = [normal(kind, asked, side[point]) if point in side else None for side in (one, two)]
+        rows.append((f"{kind} {point}", *sides))
+    return rows
+
+
+def kind_of(config: Json, point: str) -> tuple[str, set[str]]:
+    """Which part of the configuration made a mount, and the flags that were asked for."""
+    linux = config["linux"]
+    if point == "/":
+        return "root", {"ro"}
+    found = ("", set[str]())
+    for mount in config["mounts"]:
+        options = set(mount.get("options") or [])
+        below = point.startswith(mount["destination"] + "/")
+        if point == mount["destination"]:
+            kind = "bind" if options & {"bind", "rbind"} else "cgroup" if mount["type"] == "cgroup" else "filesystem"
+            found = kind, options
+        elif below and (mount["type"] == "cgroup" or mount["source"] in ("/sys", "/proc", "/dev")):
+            found = "below", options
+    if point in (linux.get("maskedPaths") or []):
+        return "masked", set()
+    if point in (linux.get("readonlyPaths") or []):
+        return "readonly", set()
+    if not found[0] and point.removeprefix("/dev/") in DEVICES:
+        return "device", set()
+    if not found[0] and point in [device["path"] for device in linux.get("devices") or []]:
+        return "device", set()
+    return found
+
+
+def normal(kind: str, asked: set[str], row: list[str]) -> Any:
+    _, filesystem, options, propagation, super_options, _ = row
+    flags = set(options.split(",")) & FLAGS
+    if kind in ("root", "bind"):
+        return sorted(flags & ({*asked} | {"ro"})), propagation
+    if kind == "filesystem":
+        words = set(super_options.split(",")) - {"inode64"}
+        return filesystem, sorted(flags), propagation, sorted(words)
+    if kind == "device":
+        return "bound"
+    if kind == "cgroup":
+        return sorted(flags), propagation
+    return filesystem, sorted(flags), propagation
+
+
+# what is meant to differ
+
+
+class Context:
+    """Where a difference was found."""
+
+    def __init__(self, name: str, config: Json) -> None:
+        self.name = name
+        self.crun = ORACLE[name]["runtime"].startswith("crun")
+        self.propagation = config["linux"].get("rootfsPropagation", "")
+
+
+Predicate = Callable[[Context, str, Any, Any], bool]
+
+
+def _absent(_: Context, what: str, theirs: Any, ours: Any) -> bool:
+    kind, _, point = what.partition(" ")
+    return kind in ("masked", "readonly") and ours is None and not os.path.lexists(point)
+
+
+def _present(_: Context, what: str, theirs: Any, ours: Any) -> bool:
+    kind, _, point = what.partition(" ")
+    return kind in ("masked", "readonly") and theirs is None and os.path.lexists(point)
+
+
+def _stricter_mask(_: Context, what: str, theirs: Any, ours: Any) -> bool:
+    return what.startswith("masked ") and ours is not None and {"ro", "nosuid", "noexec"} <= {*ours[1]}
+
+
+def _hierarchies(_: Context, what: str, theirs: Any, ours: Any) -> bool:
+    return what.startswith("below /sys/fs/cgroup/") and theirs is None and ours is not None and not is_v2()
+
+
+def _propagated(context: Context, what: str, theirs: Any, ours: Any) -> bool:
+    if not context.propagation or theirs is None or ours is None:
+        return False
+    return all(one == two for one, two in zip(theirs, ours, strict=True) if one not in PROPAGATIONS)
+
+
+PROPAGATIONS = ("", "shared", "slave", "shared slave")
+DELIBERATE: tuple[tuple[str, Predicate], ...] = (
+    ("a path that this kernel does not have needs no mask", _absent),
+    ("a path that the recording kernel did not have has a mask here", _present),
+    (
+        "masks are read-only, nosuid and noexec, and a file's is the host's /dev/null, verified, never the container's,"
+        " which runc 1.1 binds (CVE-2025-31133)",
+        _stricter_mask,
+    ),
+    ("on cgroup v1 type cgroup is a tmpfs with the hierarchies", _hierarchies),
+    (
+        "linux.rootfsPropagation is the root's propagation, recursive if it says so (config-linux.md#rootfs-mount-"
+        "propagation); runc before 1.2 sets it before the pivot, where a private bind takes its effect away",
+        _propagated,
+    ),
+)
+
+
+def _meant(context: Context, row: Difference) -> bool:
+    for index, (_, predicate) in enumerate(DELIBERATE):
+        if predicate(context, *row):
+            used.add(index)
+            return True
+    return False
+
+
+used: set[int] = set()
+"""The rows of DELIBERATE that were needed until now."""

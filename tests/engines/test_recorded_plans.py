@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pyrunc plan` of every recorded configuration: accepted as by the real runtime, or refused with a pointer, by name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pyrunc.cgroups import path
+from pyrunc.container.plan import plan
+from pyrunc.container.settings import Settings
+from pyrunc.errors import CgroupError, PyruncError
+from tests.engines.adapt import plannable
+from tests.engines.recorded import ACCEPTED, NAMES, ORACLE, REFUSED, SECOND_HALF, Json, load
+
+try:
+    path.hierarchies()
+except CgroupError as error:
+    pytest.skip(f"needs cgroups: {error}", allow_module_level=True)
+
+
+def planned(config: Json, bundle: Path) -> list[str]:
+    (bundle / "config.json").write_text(json.dumps(config))
+    return plan(Settings(str(bundle / "state"), lambda _: None), str(bundle)).listing()
+
+
+def refusal(config: Json, bundle: Path) -> str:
+    with pytest.raises(PyruncError) as caught:
+        planned(config, bundle)
+    return caught.value.pointer
+
+
+def test_every_recording_is_of_one_kind() -> None:
+    refused = {name for name, row in ORACLE.items() if row["rc"]}
+    assert sorted(ORACLE) == NAMES
+    assert refused == REFUSED.keys() | ACCEPTED.keys()
+    assert not SECOND_HALF.keys() & refused
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SECOND_HALF])
+def test_what_the_real_runtime_accepts_is_planned(name: str, tmp_path: Path) -> None:
+    listing = planned(plannable(load(name)), tmp_path)
+    assert any("execve" in line for line in listing)
+
+
+@pytest.mark.parametrize(("name", "pointer"), SECOND_HALF.items())
+def test_the_second_half_is_refused_by_name(name: str, pointer: str, tmp_path: Path) -> None:
+    assert refusal(plannable(load(name)), tmp_path) == pointer
+
+
+def test_a_sysctl_of_the_hosts_network_is_refused(tmp_path: Path) -> None:
+    """The one negative sample that needs no look at a root file system; it had the host's namespace by path."""
+    name = "podman-runc-systemd-run-networkns"
+    config = plannable(load(name))
+    network = next(row for row in config["linux"]["namespaces"] if row["type"] == "network")
+    network["path"] = "/proc/self/ns/net"
+    assert refusal(config, tmp_path) == REFUSED[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_adapted_would_be_refused(name: str, tmp_path: Path) -> None:
+    """cgroupsPath of systemd, and an AppArmor profile: never ignored."""
+    config, fit = load(name), plannable(load(name))
+    if name in SECOND_HALF:
+        return
+    if config["linux"].get("cgroupsPath") != fit["linux"].get("cgroupsPath"):
+        changed = fit | {"linux": fit["linux"] | {"cgroupsPath": config["linux"]["cgroupsPath"]}}
+        assert refusal(changed, tmp_path) == "/linux/cgroupsPath"
+    if "apparmorProfile" in config["process"] and "apparmorProfile" not in fit["process"]:
+        changed = fit | {"process": fit["process"] | {"apparmorProfile": config["process"]["apparmorProfile"]}}
+        assert refusal(changed, tmp_path) == "/process/apparmorProfile"
