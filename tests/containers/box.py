@@ -73,6 +73,20 @@ def merge(base: Patch, patch: Patch) -> Patch:
     return merged
 
 
+def combine(*patches: Patch) -> Patch:
+    """One patch that does what several do."""
+    combined: Patch = {}
+    for patch in patches:
+        for key, value in patch.items():
+            if key[:1] == "+":
+                combined[key] = [*combined.get(key, []), *value]
+            elif isinstance(value, dict):
+                combined[key] = combine(combined.get(key) or {}, value)
+            else:
+                combined[key] = value
+    return combined
+
+
 def namespaces(*words: str, **paths: object) -> Patch:
     """A patch: new namespaces of these types, and others by path."""
     rows: list[Patch] = [{"type": word} for word in words]
@@ -106,7 +120,7 @@ class Result:
 
 
 class Box:
-    """One bundle and one --root. id: unique on this machine, and part of the name of all that it makes."""
+    """One bundle and one --root. id: unique on this machine, in the name of all that it makes; flags: global ones."""
 
     def __init__(self, folder: Path, container_id: str) -> None:
         self.folder = folder
@@ -115,6 +129,7 @@ class Box:
         self.root = folder / "state"
         self.root.mkdir(mode=0o700)
         self.id = container_id
+        self.flags: list[str] = []
         self._before = self._snapshot()
 
     # the runtime
@@ -135,7 +150,7 @@ class Box:
     def spawn(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
         """The same, going on in the background."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
-        command = [runtime(), "--root", str(self.root), *map(str, arguments)]
+        command = [runtime(), "--root", str(self.root), *self.flags, *map(str, arguments)]
         return subprocess.Popen(command, text=True, **options)
 
     # a container
@@ -228,10 +243,14 @@ class Box:
 
     def end(self) -> None:
         """Delete whatever the test has left running; afterwards nothing may be there."""
-        if self.root.exists():
-            for name in self.root.iterdir():
-                if name.name.startswith(self.id):
-                    self.pyrunc("delete", "--force", name.name)
+        for name in sorted(self.root.iterdir()):
+            if name.name.startswith(self.id):
+                process = self.spawn("delete", "--force", name.name)
+                while process.poll() is None:
+                    # A process of the container that is our child is the kernel's last hold on the pid namespace
+                    leaks.reap(process.pid)
+                    time.sleep(0.01)
+                assert process.communicate()[1] == ""
         self.check_clean()
 
 

@@ -6,6 +6,7 @@ the third, as a mount of type nsfs.
 """
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def descendants() -> list[str]:
     return found
 
 
+def reap(but: int) -> None:
+    """Wait for every child that has ended, but one, which has somebody who waits."""
+    for task in os.listdir("/proc/self/task"):
+        for pid in Path(f"/proc/self/task/{task}/children").read_text().split():
+            if int(pid) != but and fields(pid)[:1] == ["Z"]:
+                os.waitpid(int(pid), 0)
+
+
 def cgroups(token: str) -> list[str]:
     """Every cgroup directory of every hierarchy with `token` in its path; all that a test makes has its id there."""
     found = []
@@ -49,17 +58,19 @@ def cgroups(token: str) -> list[str]:
     return sorted(found)
 
 
-def mounts() -> list[str]:
-    """Mount points with what is mounted there."""
+def mounts(folder: Path) -> list[str]:
+    """Mount points with what is mounted there; not those of others' temporary folders, who may be at work now."""
     lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
-    return sorted(" ".join(line.split()[3:]) for line in lines)
+    rows = [line.split()[3:] for line in lines]
+    others = f"{tempfile.gettempdir()}/"
+    return sorted(" ".join(row) for row in rows if not row[1].startswith(others) or row[1].startswith(str(folder)))
 
 
 def snapshot(token: str, root: Path) -> dict[str, list[str]]:
     """Everything that could be left, by kind."""
     return {
         "processes": descendants(),
-        "mounts": mounts(),
+        "mounts": mounts(root.parent),
         "cgroups": cgroups(token),
         "containers": sorted(set(os.listdir(root)) - _KEPT) if root.exists() else [],
         "descriptors": sorted(f"{fd} {_target(fd)}" for fd in os.listdir("/proc/self/fd") if _target(fd)),

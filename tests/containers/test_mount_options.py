@@ -51,7 +51,7 @@ ATTRIBUTES = [
 ]
 
 
-@pytest.mark.parametrize(("option", "word", "before"), ATTRIBUTES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("option", "word", "before"), ATTRIBUTES, ids=str)
 @pytest.mark.parametrize("kind", ["tmpfs", "bind"])
 def test_attributes(box: Box, option: str, word: str, before: tuple[str, ...], kind: str) -> None:
     options = (*before, option) if kind == "tmpfs" else ("bind", *before, option)
@@ -60,7 +60,7 @@ def test_attributes(box: Box, option: str, word: str, before: tuple[str, ...], k
     assert (word.strip("!") in found) == (word[0] != "!")
 
 
-@pytest.mark.parametrize(("option", "word", "before"), ATTRIBUTES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("option", "word", "before"), ATTRIBUTES, ids=str)
 @pytest.mark.parametrize("where", ["/mnt", "/mnt/shm"])
 def test_recursive_attributes(box: Box, option: str, word: str, before: tuple[str, ...], where: str) -> None:
     options = ["r" + one for one in (*before, option)]
@@ -122,13 +122,15 @@ def test_propagation(box: Box, option: str, fields: list[str], recursive: str) -
 
 
 def test_rbind_and_bind(box: Box) -> None:
-    assert see(box, "/mnt/shm", row("/mnt", "none", "/dev", "rbind"))
+    assert see(box, "/mnt/shm", row("/mnt", "none", "/dev", "rbind")).mount
     with pytest.raises(AssertionError):
         see(box, "/mnt/shm", row("/mnt", "none", "/dev", "bind"))
 
 
 def test_remount_changes_what_is_there(box: Box) -> None:
-    seen = see(box, "/mnt", row("/mnt", "tmpfs", "tmpfs"), row("/mnt", "none", "", "remount", "ro", "nosuid", "size=8k"))
+    seen = see(
+        box, "/mnt", row("/mnt", "tmpfs", "tmpfs"), row("/mnt", "none", "", "remount", "ro", "nosuid", "size=8k")
+    )
     assert {"ro", "nosuid"} <= set(seen.mount)
     assert {"ro", "size=8k"} <= set(seen.super)
 

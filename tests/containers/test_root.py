@@ -40,7 +40,7 @@ def test_readonly_leaves_other_mounts_writable(box: Box) -> None:
 
 
 def test_the_host_is_out_of_reach(box: Box) -> None:
-    assert box.run({}, "ls -d /../../bundle; ls /").out.split() == "bin dev etc proc root sys tmp".split()
+    assert box.run({}, "ls /..").out.split() == ["bin", "dev", "etc", "proc", "root", "sys", "tmp"]
 
 
 def test_the_working_directory_of_the_runtime_does_not_matter(box: Box) -> None:
