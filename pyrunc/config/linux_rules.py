@@ -37,17 +37,21 @@ def namespaces(config: Config) -> None:
 
 
 def mappings(config: Config) -> None:
-    """User namespaces have maps, and nothing else has. One by path may repeat those that it has, as containerd does."""
+    """Both maps are given, or neither: then a new user namespace gets the runtime's default.
+
+    One by path may repeat those that it has, as containerd does.
+    """
     linux = _linux(config)
     user = paths(config).get("user")
+    given = any(linux.sections(field) for field in _MAPPINGS)
     for field in _MAPPINGS:
         rows = linux.sections(field)
         if rows and user is None:
             raise linux.refuse(
                 field, "user namespace mappings specified, but user namespace isn't enabled in the config"
             )
-        if not rows and user == "":
-            raise linux.refuse(field, "is required: the new user namespace has no mappings to apply")
+        if given and not rows and user == "":
+            raise linux.refuse(field, "is required where the other of uidMappings and gidMappings is given")
         if len(rows) > _MAPPINGS_MAX:
             raise linux.refuse(field, f"more than {_MAPPINGS_MAX} rows, the kernel's maximum")
         for row in rows:

@@ -13,6 +13,7 @@ from pyrunc.config.validate import rootless, validate
 from pyrunc.container.conversation import Conversation
 from pyrunc.errors import UsageError
 from pyrunc.linux.host import Host, probe
+from pyrunc.linux.uapi import CLONE_NEWUSER
 from pyrunc.plan import rootfs
 from pyrunc.plan.compile import Choices, container
 from pyrunc.plan.namespaces import Namespaces
@@ -76,6 +77,8 @@ class Draft:
         for warning in validate(self.config, self.host):
             settings.warn(warning)
         rootless(self.config, self.host)
+        self.wanted = Namespaces(self.config)
+        _add_maps(self.config, self.host, self.wanted)
         _check_hooks(self.config)
         self.saved = _config_bytes(self.config)
         self.notifies = bool(posix.environ.get(b"NOTIFY_SOCKET")) and self.config.has("process")
@@ -85,7 +88,6 @@ class Draft:
             add_mount(self.config, f"{settings.root}/{self.id}/{FOLDER}")
         options.preserve_fds += _socket_activation(self.config)
         check_preserved(options.preserve_fds)
-        self.wanted = Namespaces(self.config)
         self.cgroup: Cgroup = open_cgroup(self.config, self.id, settings.cgroup_manager, rootless=self.host.rootless)
         self.host.cgroups = self.cgroup.host_rows()
         self.host.cgroup_mode = self.cgroup.mode if self.host.cgroups else self.host.cgroup_mode
@@ -237,6 +239,14 @@ def check_terminal(*, terminal: bool, detach: bool, console_socket: "str | None"
         raise UsageError("cannot allocate tty if pyrunc will detach without setting console socket")
     if console_socket and not (detach and terminal):
         raise UsageError("cannot use console socket if pyrunc will not detach or allocate tty")
+
+
+def _add_maps(config: Config, host: Host, wanted: Namespaces) -> None:
+    """A new user namespace without mappings gets the default ones, which the saved config then has."""
+    if wanted.new(CLONE_NEWUSER) and not config.require("linux").array("uidMappings"):
+        from pyrunc.process.idmap import add_default
+
+        add_default(config, host)
 
 
 def _check_hooks(config: Config) -> None:
