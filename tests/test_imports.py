@@ -64,7 +64,7 @@ def foreign(modules: set[str]) -> set[str]:
 
 VERBS = [
     *("create", "start", "run", "state", "kill", "delete", "exec", "list", "version", "plan", "spec"),
-    *("pause", "resume", "ps", "update"),
+    *("pause", "resume", "ps", "update", "events"),
 ]
 
 
@@ -88,6 +88,7 @@ def test_what_a_verb_imports(verb: str) -> None:
         ["exec", "nobody", "true"],
         ["list"],
         ["ps", "--format", "json", "nobody"],
+        ["events", "--stats", "nobody"],
         ["pause", "nobody"],
         ["update", "--memory", "64M", "nobody"],
         ["resume", "nobody"],
@@ -134,6 +135,7 @@ def test_what_a_life_loads(tmp_path: Path) -> None:
             ["exec", "imports-life", "sh", "-c", ":"],
             ["list"],
             ["ps", "imports-life"],
+            ["events", "--stats", "imports-life"],
             ["update", "--cpu-share", "512", "imports-life"],
             ["pause", "imports-life"],
             ["resume", "imports-life"],

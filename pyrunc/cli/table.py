@@ -191,6 +191,16 @@ _ROWS = (
         tail=True,
         help="print the processes of a container; further words are options of ps(1)",
     ),
+    Command(
+        "events",
+        (
+            Flag(
+                "interval", kind=TEXT, metavar="TIME", default="5s", help="time between statistics, such as 5s or 100ms"
+            ),
+            Flag("stats", help="print the statistics once"),
+        ),
+        help="print statistics, and when memory was short, as lines of JSON until the container stops",
+    ),
     Command("pause", help="stop all processes of a container where they are"),
     Command("resume", help="let the processes of a paused container go on"),
     Command("update", _UPDATE, help="change the limits of a container; what is not named stays"),

@@ -2,8 +2,8 @@
 """events: statistics of a real container, and the notice that it was short of memory."""
 
 import json
-import subprocess
 import time
+from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from tests.containers.box import Box
 BUSY = "while :; do :; done"
 
 
-def lines(process: "subprocess.Popen[str]", kind: str, count: int) -> list[Any]:
+def lines(process: Popen[str], kind: str, count: int) -> list[Any]:
     """Read until there are `count` events of a type."""
     assert process.stdout is not None
     found: list[Any] = []
@@ -53,7 +53,8 @@ def test_statistics_at_intervals_until_the_end(box: Box) -> None:
     times = [event["data"]["cpu"]["usage"]["total"] for event in (first, second, third)]
     assert times == sorted(set(times))
     box.pyrunc("kill", box.id, "KILL")
-    assert process.wait(10) == 0
+    process.communicate(timeout=10)
+    assert process.returncode == 0
 
 
 @pytest.mark.view("v1")
@@ -67,7 +68,8 @@ def test_out_of_memory(box: Box) -> None:
     assert lines(process, "oom", 1) == [{"type": "oom", "id": box.id}]
     assert box.status == "running"
     box.pyrunc("kill", box.id, "KILL")
-    assert process.wait(10) == 0
+    process.communicate(timeout=10)
+    assert process.returncode == 0
 
 
 def test_refused(box: Box) -> None:
