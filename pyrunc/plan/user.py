@@ -19,7 +19,8 @@ def identity(config: Config, host: Host, program: Program) -> None:
     """Take groups, group and user; the permitted capabilities stay, for capset(2) to choose from."""
     user = _user(config)
     uid, gid = user.integer("uid", 0, ID_MAX, 0), user.integer("gid", 0, ID_MAX, 0)
-    groups = user.integers("additionalGids", 0, ID_MAX)
+    # Docker names the group of `--user` twice; getgroups(2) would too, where runc's containers have it once.
+    groups = list(dict.fromkeys(user.integers("additionalGids", 0, ID_MAX)))
     if uid:
         program.call("prctl", PR_SET_KEEPCAPS, 1, 0, 0, 0, origin=f"{_ORIGIN}/uid")
     _groups(config, host, program, groups)
