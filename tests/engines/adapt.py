@@ -101,7 +101,10 @@ KERNEL = ("/proc", "/sys", "/dev/null", "/dev/mqueue", "/dev/shm", "/etc/passwd"
 def _sources(config: Json, here: Here) -> None:
     for index, mount in enumerate(config["mounts"]):
         options = mount.get("options") or []
-        if mount["type"] != "bind" or mount["source"] in KERNEL or not {"bind", "rbind"} & {*options}:
+        if mount["type"] != "bind" or not {"bind", "rbind"} & {*options}:
+            continue
+        kernels = mount["source"] in KERNEL or mount["source"].startswith("/dev/")
+        if kernels and Path(mount["source"]).exists():
             continue
         source = here.bundle / "sources" / str(index)
         target = mount["destination"]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.containers.box import is_v2
+from tests.engines.adapt import KERNEL
+from tests.engines.limits import NOT_COUNTED
 from tests.engines.recorded import ORACLE, load
 
 Json = dict[str, Any]
@@ -20,18 +22,19 @@ STATUS = ("Umask", "Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 FLAGS = {"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"}
 IDS = ("Uid", "Gid", "Groups")
+KERNELS = "a bind of what is the kernel's"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "console")
 
 
-def facts(pid: int) -> Json:
-    """The process in the form of the oracle's `post`."""
-    proc = Path("/proc", str(pid))
+def facts(pid: int, read: Callable[[str], str] = lambda path: Path(path).read_text()) -> Json:
+    """The process in the form of the oracle's `post`; `read` reads a file where the runtime was called."""
+    proc = f"/proc/{pid}"
     return {
-        "mounts": mounts((proc / "mountinfo").read_text()),
-        "status": status((proc / "status").read_text()),
-        "own": [kind for kind in KINDS if os.readlink(proc / "ns" / kind) != os.readlink(f"/proc/self/ns/{kind}")],
-        "oom_score_adj": int((proc / "oom_score_adj").read_text()),
-        "uid_map": [[int(word) for word in line.split()] for line in (proc / "uid_map").read_text().splitlines()],
+        "mounts": mounts(read(f"{proc}/mountinfo")),
+        "status": status(read(f"{proc}/status")),
+        "own": [kind for kind in KINDS if os.readlink(f"{proc}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")],
+        "oom_score_adj": int(read(f"{proc}/oom_score_adj")),
+        "uid_map": [[int(word) for word in line.split()] for line in read(f"{proc}/uid_map").splitlines()],
     }
 
 
@@ -60,6 +63,7 @@ def differences(name: str, config: Json, found: Json, inside: str) -> list[Diffe
         rows.append(("uid_map", theirs["uid_map"], found["uid_map"]))
     rows.append(("oom_score_adj", _score(config, theirs["oom_score_adj"], load(name)), found["oom_score_adj"]))
     rows += _mounts(config, theirs["mounts"], found["mounts"])
+    rows += [(file, theirs["cgroup"][file], value) for file, value in found["cgroup"].items()]
     context = Context(name, config)
     return [row for row in rows if row[1] != row[2] and not _meant(context, row)]
 
@@ -115,9 +119,13 @@ def kind_of(config: Json, point: str) -> tuple[str, set[str]]:
         options = set(mount.get("options") or [])
         below = point.startswith(mount["destination"] + "/")
         if point == mount["destination"]:
+            if mount["source"] in KERNEL:
+                options = options | {KERNELS}
             kind = "bind" if options & {"bind", "rbind"} else "cgroup" if mount["type"] == "cgroup" else "filesystem"
             found = kind, options
-        elif below and (mount["type"] == "cgroup" or mount["source"] in ("/sys", "/proc", "/dev")):
+        elif below and mount["source"] in KERNEL:
+            found = "host", options
+        elif below and mount["type"] == "cgroup":
             found = "below", options
     if point in (linux.get("maskedPaths") or []):
         return "masked", set()
@@ -133,6 +141,8 @@ def kind_of(config: Json, point: str) -> tuple[str, set[str]]:
 def normal(kind: str, asked: set[str], row: list[str]) -> Any:
     _, filesystem, options, propagation, super_options, _ = row
     flags = set(options.split(",")) & FLAGS
+    if kind == "bind" and KERNELS in asked:
+        return sorted(flags & asked)
     if kind in ("root", "bind"):
         return sorted(flags & ({*asked} | {"ro"})), propagation
     if kind == "filesystem":
@@ -140,6 +150,8 @@ def normal(kind: str, asked: set[str], row: list[str]) -> Any:
         return filesystem, sorted(flags), propagation, sorted(words)
     if kind == "device":
         return "bound"
+    if kind == "host":
+        return None
     if kind == "cgroup":
         return sorted(flags), propagation
     return filesystem, sorted(flags), propagation
@@ -154,6 +166,7 @@ class Context:
     def __init__(self, name: str, config: Json) -> None:
         self.name = name
         self.crun = ORACLE[name]["runtime"].startswith("crun")
+        self.user = config["process"]["user"]["uid"]
         self.propagation = config["linux"].get("rootfsPropagation", "")
 
 
@@ -184,6 +197,36 @@ def _propagated(context: Context, what: str, theirs: Any, ours: Any) -> bool:
     return all(one == two for one, two in zip(theirs, ours, strict=True) if one not in PROPAGATIONS)
 
 
+def _sysfs(context: Context, what: str, theirs: Any, ours: Any) -> bool:
+    return what == "filesystem /sys" and context.crun and (*theirs[:3], ["ro"]) == ours
+
+
+def _mode(_: Context, what: str, theirs: Any, ours: Any) -> bool:
+    if not what.startswith("filesystem ") or theirs is None or ours is None:
+        return False
+    return theirs[:3] == ours[:3] and {*theirs[3]} - {*ours[3]} == {"mode=755"} and {*ours[3]} <= {*theirs[3]}
+
+
+def _executed(context: Context, what: str, theirs: Any, ours: Any) -> bool:
+    return what in ("CapPrm", "CapEff") and context.user != 0 and int(ours, 16) == 0
+
+
+def _late_filter(context: Context, what: str, theirs: Any, ours: Any) -> bool:
+    return what == "Seccomp" and context.crun and (theirs, ours) == ("0", "2")
+
+
+def _buildah(context: Context, what: str, theirs: Any, ours: Any) -> bool:
+    return "-build" in context.name and what.startswith("bind ") and (theirs[0], "slave") == ours
+
+
+def _kept_groups(context: Context, what: str, theirs: Any, ours: Any) -> bool:
+    return what == "Groups" and context.crun and "keepgroups" in context.name
+
+
+def _no_swap(_: Context, what: str, theirs: Any, ours: Any) -> bool:
+    return bool(ours == NOT_COUNTED)
+
+
 PROPAGATIONS = ("", "shared", "slave", "shared slave")
 DELIBERATE: tuple[tuple[str, Predicate], ...] = (
     ("a path that this kernel does not have needs no mask", _absent),
@@ -199,6 +242,13 @@ DELIBERATE: tuple[tuple[str, Predicate], ...] = (
         "propagation); runc before 1.2 sets it before the pivot, where a private bind takes its effect away",
         _propagated,
     ),
+    ("crun makes a mount read-only, and not its file system", _sysfs),
+    ("a tmpfs without mode has that of its mount point: runc says it in an option, we by fchmod(2)", _mode),
+    ("the oracle is of before execve(2), which leaves capabilities to root and to ambient ones", _executed),
+    ("the oracle is of before `start`, when crun has not yet loaded a filter", _late_filter),
+    ("buildah calls the runtime in a mount namespace where nothing is shared", _buildah),
+    ("the annotation run.oci.keep_original_groups is crun's; runc does not know it", _kept_groups),
+    ("this kernel does not count swap", _no_swap),
 )
 
 

@@ -3,6 +3,7 @@
 compared with what runc and crun made of it. What is changed for that stands in adapt.py, what may differ in compare.py.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 
 from tests.containers.box import Box, is_v2
 from tests.containers.conftest import fill
+from tests.engines import limits
 from tests.engines.adapt import Here, mapped, runnable
 from tests.engines.compare import differences, facts
 from tests.engines.conftest import Pods
@@ -57,10 +59,12 @@ def give(folder: Path, uid: int, gid: int) -> None:
                 os.chown(path, 0, 0)  # one inode for all tests
 
 
-def create(box: Box, config: Json) -> None:
-    """With an engine's console socket, where there is a terminal."""
+@contextlib.contextmanager
+def created(box: Box, config: Json) -> Iterator[None]:
+    """With an engine's console socket, where there is a terminal; its other end is held, or the process would be hung up."""
     if not config["process"].get("terminal"):
         box._detached("create", "--bundle", box.bundle, box.id)
+        yield
         return
     path = str(box.folder / "console")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -70,19 +74,36 @@ def create(box: Box, config: Json) -> None:
         connection, _ = listener.accept()
         with connection:
             _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
-    os.close(descriptors[0])
+    try:
+        yield
+    finally:
+        os.close(descriptors[0])
 
 
 @pytest.mark.parametrize("name", RUNNING)
 def test_a_recorded_container_lives_as_it_did(name: str, box: Box, pods: Pods) -> None:
     config = prepare(name, box, pods)
-    create(box, config)
-    box.pyrunc("start", box.id)
-    found = facts(box.pid)
-    inside = box.exec("/bin/busybox", "cat", "/proc/self/status").out
-    differs = differences(name, config, found, inside) if name not in ACCEPTED else []
-    box.pyrunc("kill", box.id, "KILL")
-    box.until("stopped")
+    with created(box, config):
+        box.pyrunc("start", box.id)
+        found = facts(box.pid)
+        found["cgroup"] = limits.read(limits.asked(config), lambda controller: box.cgroup(controller, box.pid))
+        inside = box.exec("/bin/busybox", "cat", "/proc/self/status").out
+        box.pyrunc("kill", box.id, "KILL")
+        box.until("stopped")
     box.delete()
     box.check_clean()
+    differs = differences(name, config, found, inside) if name not in ACCEPTED else []
     assert not differs, "\n".join(map(str, differs))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_negative_sample_is_refused(name: str, box: Box, pods: Pods) -> None:
+    """With its own command, in the busybox image; nothing is left."""
+    args = load(name)["process"]["args"]
+    config = prepare(name, box, pods)
+    config["process"]["args"] = args
+    (box.rootfs / "etc/passwd").touch(0o644)
+    (box.bundle / "config.json").write_text(json.dumps(config))
+    error = box.pyrunc("create", "--bundle", box.bundle, box.id, status=1).err
+    assert REFUSED[name] in error
+    box.check_clean()
