@@ -7,7 +7,6 @@ instructions the seccomp filter has); `exec`: the namespaces to join, for the pr
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -71,4 +70,3 @@ def test_a_plan_depends_on_its_facts_only(name: str) -> None:
 if __name__ == "__main__":
     for case_name in CASES:
         (PLANS / f"{case_name}.plan").write_text(listing(case_name), "utf-8")
-    os.sync()
