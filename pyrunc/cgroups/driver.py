@@ -19,6 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.config.fields import Config, Section
 
+MANAGERS = ("cgroupfs", "disabled")
+"""Those of --cgroup-manager that can be asked for in this version."""
+
 FREEZE_SECONDS = 10.0
 REMOVE_SECONDS = 5.0
 
@@ -141,8 +144,8 @@ def open_cgroup(
     """
     if manager == "disabled":
         return Cgroup({}, [], root)
-    if manager != "cgroupfs":
-        raise CgroupError(f"the cgroup manager {manager} is not in this version of pyrunc; use cgroupfs or disabled")
+    if manager not in MANAGERS:
+        raise CgroupError(f"the cgroup manager {manager} is not in this version of pyrunc; use {' or '.join(MANAGERS)}")
     linux = config.section("linux")
     asked = linux.text("cgroupsPath", "") if linux else ""
     absolute, inner = path.inner(asked, container_id)

@@ -21,8 +21,8 @@ UNSUPPORTED: tuple[tuple[str, str, tuple[object, ...]], ...] = (
 )
 """Pointer, why ("": not made yet), and the values that ask for nothing, beside null, "", 0 and []."""
 
-_MOUNT_FIELDS = ("uidMappings", "gidMappings")
-_MOUNT_OPTIONS = ("idmap", "ridmap")
+MOUNT_FIELDS = ("uidMappings", "gidMappings")
+MOUNT_OPTIONS = ("idmap", "ridmap")
 _NOTHING: tuple[object, ...] = (None, "", 0, [])
 _NOT_MADE = "is not supported yet"
 
@@ -56,9 +56,9 @@ def _at(value: object, pointer: str) -> object:
 
 
 def _mount(mount: Section) -> None:
-    for field in _MOUNT_FIELDS:
+    for field in MOUNT_FIELDS:
         if mount.has(field):
             raise mount.refuse(field, _NOT_MADE)
     for index, option in enumerate(mount.texts("options")):
-        if option in _MOUNT_OPTIONS:
+        if option in MOUNT_OPTIONS:
             raise Section({}, mount.at("options")).refuse(index, f'the option "{option}" {_NOT_MADE}')

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyrunc.container.settings import Settings
     from pyrunc.state.record import Record
 
-_STOP_SIGNAL = "org.opencontainers.image.stopSignal"
+STOP_SIGNAL = "org.opencontainers.image.stopSignal"
 _SIGTERM, _SIGKILL = 15, 9
 
 
@@ -43,7 +43,7 @@ def kill(settings: "Settings", container_id: str, signal: "int | None", *, all: 
 
 
 def _default(record: "Record") -> int:
-    word = record.annotations.get(_STOP_SIGNAL, "")
+    word = record.annotations.get(STOP_SIGNAL, "")
     if not word:
         return _SIGTERM
     from pyrunc.linux.signals import number

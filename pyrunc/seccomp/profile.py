@@ -9,6 +9,8 @@ from pyrunc.errors import ConfigError
 from pyrunc.linux.seccomp_rows import ACTIONS, ARCHITECTURES, FLAGS, OPERATORS
 
 EPERM = 1
+NOT_MADE = ("SCMP_ACT_NOTIFY",)
+"""Actions that are known and refused."""
 _UINT64_MAX = 2**64 - 1
 _LAST_ARGUMENT = 5
 
@@ -39,8 +41,8 @@ def action(section: Section, key: str, errno_key: str) -> int:
     row = ACTIONS.get(name)
     if row is None:
         raise section.refuse(key, f'unknown action "{name}"')
-    if name == "SCMP_ACT_NOTIFY":
-        raise section.refuse(key, "SCMP_ACT_NOTIFY is not supported")
+    if name in NOT_MADE:
+        raise section.refuse(key, f"{name} is not supported")
     value, highest = row
     if highest:
         return value | section.integer(errno_key, 0, highest, EPERM)
