@@ -218,8 +218,23 @@ def _undo(draft: Draft, entry: Entry, conversation: "Conversation | None") -> No
     draft.cgroup.signal(9)
     try:
         draft.cgroup.remove(parents=True)
+        if conversation is not None and conversation.pid:
+            _poststop(draft)
     finally:
         entry.remove()
+
+
+def _poststop(draft: Draft) -> None:
+    """Where hooks had an environment poststop follows its end, also when create fails (runtime.md#lifecycle)."""
+    hooks = draft.config.section("hooks")
+    if hooks is None or not hooks.array("poststop"):
+        return
+    from pyrunc.container.query import hook_state
+    from pyrunc.process.hooks import run_poststop
+
+    record = _record(draft)
+    for warning in run_poststop(hooks.sections("poststop"), hook_state(record, status.STOPPED, 0), record.bundle):
+        draft.settings.warn(warning)
 
 
 def seccomp_filter(settings: "Settings", config: Config, host: Host) -> bytes:

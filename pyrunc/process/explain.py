@@ -41,7 +41,7 @@ def hook_fate(report: "Report") -> str:
     output = report.detail.decode("utf-8", "backslashreplace").strip()
     said = f": {output}" if output else ""
     if report.value == ops.HOOK_TIMED_OUT:
-        return f"the hook was killed at its timeout{said}"
+        return f"the hook timed out and was killed{said}"
     if report.value <= ops.HOOK_NOT_EXECUTED * 2:
         return f"the hook could not be started: {reason(ops.HOOK_NOT_EXECUTED * 2 - report.value)}"
     if report.value <= ops.HOOK_NOT_EXECUTED:
