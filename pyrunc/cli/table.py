@@ -96,6 +96,7 @@ GLOBAL = (
     Flag("version", "v", help="print the version"),
 )
 
+REGEX = Flag("regex", "r", help="CONTAINER is a regular expression: all whose id has a match (as crun has it)")
 BUNDLE = Flag("bundle", "b", TEXT, metavar="DIR", default=".", help="directory of config.json")
 CONFIG = Flag("config", "f", TEXT, metavar="FILE", help="read FILE in place of config.json (as crun has it)")
 PID_FILE = Flag("pid-file", kind=TEXT, metavar="FILE", help="write the process id to FILE")
@@ -174,14 +175,14 @@ _ROWS = (
     Command("state", help="print the state of a container as JSON"),
     Command(
         "kill",
-        (Flag("all", "a", help="send the signal to all processes; no error for a stopped container"),),
+        (Flag("all", "a", help="send the signal to all processes; no error for a stopped container"), REGEX),
         (CONTAINER, "signal"),
         required=1,
         help="send a signal to the process of a container",
     ),
     Command(
         "delete",
-        (Flag("force", "f", help="kill the container first; no error when it does not exist"),),
+        (Flag("force", "f", help="kill the container first; no error when it does not exist"), REGEX),
         help="remove what is left of a container",
     ),
     Command("exec", _EXEC, tail=True, help="run another process in a container"),

@@ -11,5 +11,10 @@ if TYPE_CHECKING:
 
 
 def run(settings: "Settings", values: "dict[str, Any]") -> int:
-    delete(settings, values["container"], force=values["force"])
+    if not values["regex"]:
+        delete(settings, values["container"], force=values["force"])
+        return 0
+    from pyrunc.container.matching import each
+
+    each(settings, values["container"], lambda container_id: delete(settings, container_id, force=values["force"]))
     return 0
