@@ -58,10 +58,10 @@ class Device:
 
 
 def wanted(config: Config) -> list[Device]:
-    """The configured devices, and those of the default ones that no entry replaces."""
+    """The configured devices, and those of the default ones that no entry replaces, nor a mount, as rootless podman's."""
     linux = config.section("linux")
     devices = [_device(section) for section in linux.sections("devices")] if linux is not None else []
-    taken = {device.path for device in devices}
+    taken = {device.path for device in devices} | {mount.text("destination") for mount in config.sections("mounts")}
     defaults = [
         Device(path, S_IFCHR | 0o666, makedev(major, minor), (0, 0), "/linux/devices")
         for path, major, minor in _DEFAULTS
