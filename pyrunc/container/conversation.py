@@ -7,6 +7,7 @@ import select
 from pyrunc.errors import HostError
 from pyrunc.plan import ops
 from pyrunc.plan.ops import COPY_UP, CREATED, PREPARE, READY
+from pyrunc.process.rights import Rights
 from pyrunc.state import journal, status
 
 TYPE_CHECKING = False
@@ -21,9 +22,9 @@ _FD = 0xFFFF
 
 
 class Conversation:
-    """One set-up. states: descriptors of the files that hooks inside read as their state, by the program's input."""
+    """One set-up. inputs: descriptors that the program gets from here, as the states that hooks inside read."""
 
-    __slots__ = ("_draft", "_entry", "_helper", "_parent_stage", "_pidfd", "_record", "pid", "states")
+    __slots__ = ("_draft", "_entry", "_helper", "_parent_stage", "_pidfd", "_record", "_rights", "inputs", "pid")
 
     def __init__(self, draft: "Draft", entry: "Entry", record: "Record") -> None:
         self._draft = draft
@@ -33,10 +34,13 @@ class Conversation:
         self._parent_stage = 0
         self._pidfd = -1
         self.pid = 0
-        self.states: dict[str, int] = {}
+        self.inputs: dict[str, int] = {}
         for name in ("creating state", "created state"):
             if name in draft.program.inputs:
-                self.states[name] = posix.memfd_create("state", posix.MFD_CLOEXEC)
+                self.inputs[name] = posix.memfd_create("state", posix.MFD_CLOEXEC)
+        self._rights = Rights(sends="rights" in draft.program.inputs)
+        if self._rights.theirs >= 0:
+            self.inputs["rights"] = self._rights.theirs
 
     def hold(self, helper: "Helper") -> None:
         """Answer until the container is created."""
@@ -66,7 +70,9 @@ class Conversation:
             from pyrunc.process.copy_up import copy_up
 
             origin = self._draft.program.ops[report.index].origin
-            copy_up(self.pid, report.value >> 16 & _FD, report.value >> 32 & _FD, origin)
+            numbers = report.value >> 16 & _FD, report.value >> 32 & _FD
+            source, target = self._rights.paths(self.pid, *numbers)
+            copy_up(source, target, origin)
         elif point == READY:
             self._ready(report)
 
@@ -77,10 +83,10 @@ class Conversation:
         journal.note(self._entry, journal.PROCESS, f"{pid} {self._record.start}")
         posix.waitpid(self._parent_stage, 0)
         self._parent_stage = 0
-        if "creating state" in self.states:
+        if "creating state" in self.inputs:
             from pyrunc.container.query import hook_state
 
-            posix.write(self.states["creating state"], hook_state(self._record, status.CREATING, self._inner_pid()))
+            posix.write(self.inputs["creating state"], hook_state(self._record, status.CREATING, self._inner_pid()))
 
     def _inner_pid(self) -> int:
         """The pid as the container sees it, for hooks in its namespaces: the last of NSpid, proc_pid_status(5)."""
@@ -109,10 +115,10 @@ class Conversation:
                 from pyrunc.process.limits import prlimit
 
                 prlimit(self.pid, limits)
-        if "created state" in self.states:
+        if "created state" in self.inputs:
             from pyrunc.container.query import hook_state
 
-            posix.write(self.states["created state"], hook_state(record, status.CREATED, self._inner_pid()))
+            posix.write(self.inputs["created state"], hook_state(record, status.CREATED, self._inner_pid()))
         record.status = status.CREATED
         record.cgroup = draft.cgroup.record()
         status.save(self._entry, record)
@@ -127,7 +133,9 @@ class Conversation:
         if "answers" in draft.program.inputs and self._helper is not None:
             from pyrunc.process.home import answer
 
-            self._helper.say(answer(self.pid, report.value >> 16, draft.config))
+            fd = report.value >> 16
+            file = self._rights.paths(self.pid, fd)[0] if fd >= 0 else ""
+            self._helper.say(answer(file, draft.config))
 
     def _failure(self, report: "Report | None") -> Exception:
         from pyrunc.plan.execve import Command
@@ -163,8 +171,10 @@ class Conversation:
     def close(self) -> None:
         if self._helper is not None:
             self._helper.close()
-        for fd in (self._pidfd, *self.states.values()):
+        self.inputs.pop("rights", None)
+        self._rights.close()
+        for fd in (self._pidfd, *self.inputs.values()):
             if fd >= 0:
                 posix.close(fd)
         self._pidfd = -1
-        self.states = {}
+        self.inputs = {}

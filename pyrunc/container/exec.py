@@ -12,6 +12,7 @@ from pyrunc.linux.host import Host, probe
 from pyrunc.linux.namespaces import NAMESPACES
 from pyrunc.plan import ops
 from pyrunc.plan.compile import Choices, process
+from pyrunc.process.rights import Rights
 from pyrunc.process.spawn import check_preserved, spawn
 from pyrunc.state import status
 from pyrunc.state.store import open_entry
@@ -125,7 +126,19 @@ def exec(settings: "Settings", container_id: str, request: ExecRequest) -> int:
 class _Execution:
     """One process that is put into a container."""
 
-    __slots__ = ("_cgroup", "_config", "_helper", "_host", "_pidfd", "_program", "_record", "_request", "_sub", "pid")
+    __slots__ = (
+        "_cgroup",
+        "_config",
+        "_helper",
+        "_host",
+        "_pidfd",
+        "_program",
+        "_record",
+        "_request",
+        "_rights",
+        "_sub",
+        "pid",
+    )
 
     def __init__(
         self, settings: "Settings", record: "Record", config: Config, host: Host, request: ExecRequest
@@ -139,6 +152,7 @@ class _Execution:
         self._cgroup: Cgroup = from_state(record.cgroup)
         self._sub = sub_cgroups(request.cgroup)
         self._helper: Helper | None = None
+        self._rights: Rights
         self._pidfd = -1
         self.pid = 0
         host.cgroup_mode = self._cgroup.mode
@@ -199,10 +213,15 @@ class _Execution:
             raise StatusError("cannot exec in a stopped container")
         entrances = cgroup_entrances(self._cgroup, self._sub, self._record.pid)
         descriptors = {"init": init, "console": console, **entrances}
+        self._rights = Rights(sends="rights" in self._program.inputs)
         try:
             if "root" in self._program.inputs:
                 descriptors["root"] = self._open_root()
-            self._helper = spawn(self._program, descriptors, self._request.preserve_fds)
+            inputs = {**descriptors, "rights": self._rights.theirs}
+            self._helper = spawn(self._program, inputs, self._request.preserve_fds)
+        except BaseException:
+            self._rights.close()
+            raise
         finally:
             for name, fd in descriptors.items():
                 if name != "console":
@@ -214,6 +233,7 @@ class _Execution:
             raise
         finally:
             self._helper.close()
+            self._rights.close()
             if self._pidfd >= 0:
                 posix.close(self._pidfd)
 
@@ -269,7 +289,9 @@ class _Execution:
         if "answers" in self._program.inputs:
             from pyrunc.process.home import answer
 
-            helper.say(answer(self.pid, report.value >> 16, self._config))
+            fd = report.value >> 16
+            file = self._rights.paths(self.pid, fd)[0] if fd >= 0 else ""
+            helper.say(answer(file, self._config))
 
     def _end(self) -> None:
         """Leave no process behind after an error."""

@@ -195,7 +195,7 @@ def _spawn(draft: Draft, entry: Entry, conversation: Conversation) -> "Helper":
         opened += entrances.values()
         if draft.options.console_fd >= 0:
             descriptors["console"] = draft.options.console_fd
-        descriptors.update(conversation.states)
+        descriptors.update(conversation.inputs)
         return spawn(draft.program, descriptors, draft.options.preserve_fds)
     finally:
         for fd in opened:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """System calls with a struct or with fixed parts, as several concerns make them; each is named as its man page."""
 
+import errno
+
 from pyrunc.linux.uapi import (
     AT_EMPTY_PATH,
     AT_RECURSIVE,
@@ -12,6 +14,8 @@ from pyrunc.linux.uapi import (
     OPEN_TREE_CLONE,
     RESOLVE_IN_ROOT,
     RESOLVE_NO_MAGICLINKS,
+    SCM_RIGHTS,
+    SOL_SOCKET,
 )
 from pyrunc.plan.program import Op, Program, Struct
 
@@ -60,3 +64,33 @@ def mount_setattr(
     attr = Struct("4Q", attr_set, attr_clr, propagation, 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     return program.call("mount_setattr", tree, "", flags, attr, 32, origin=origin)
+
+
+def send_descriptors(
+    program: Program, socket: Op, name: str, *descriptors: Op, origin: str = "", accept: tuple[int, ...] = ()
+) -> Op:
+    """sendmsg(2) of open descriptors, with one byte or more of name."""
+    shown = ", ".join(op.to or "fd" for op in descriptors)
+    vector = Struct("QQ", name.encode(), len(name), text=f'"{name}"')
+    # struct cmsghdr of 16 bytes and an int for each, padded to 8
+    padding = (0,) * (len(descriptors) % 2)
+    count = len(descriptors) + len(padding)
+    layout, size = f"Q{2 + count}I", 16 + 4 * len(descriptors)
+    control = Struct(layout, size, SOL_SOCKET, SCM_RIGHTS, *descriptors, *padding, text=f"SCM_RIGHTS, {shown}")
+    text = f'"{name}", SCM_RIGHTS [{shown}]'
+    message = Struct("QIIQQQQII", 0, 0, 0, vector, 1, control, 16 + 4 * count, 0, 0, text=text)
+    return program.call("sendmsg", socket, message, 0, origin=origin, accept=accept)
+
+
+def hand_over(program: Program, *descriptors: Op, origin: str = "") -> None:
+    """Give descriptors to the runtime of an ordinary user, by the input "rights" (process/rights.py).
+
+    EBADF: what the image does not have is an errno in place of a descriptor.
+    """
+    send_descriptors(program, program.input("rights"), "fd", *descriptors, origin=origin, accept=(errno.EBADF,))
+
+
+def end_hand_over(program: Program) -> None:
+    """The socket must not stay open in a container that waits for `start` (CVE-2016-9962)."""
+    if "rights" in program.inputs:
+        program.call("close", program.input("rights"))

@@ -20,7 +20,7 @@ from pyrunc.linux.uapi import (
     PR_SET_NAME,
     PR_SET_PDEATHSIG,
 )
-from pyrunc.plan import execve, namespaces, ops
+from pyrunc.plan import calls, execve, namespaces, ops
 from pyrunc.plan.filesystem import Filesystem
 from pyrunc.plan.program import Op, Program, Struct, Within
 
@@ -60,7 +60,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     command = execve.Command(process) if process is not None else None
     filesystem = Filesystem(config, host, wanted, command, no_pivot=choices.no_pivot)
 
-    _begin(program, choices, dumpable=host.rootless and new_user)
+    _begin(program, choices, dumpable=host.uid != 0 and new_user)
     if process is not None:
         _oom_score(process, host, program)
     if filesystem.private and new_user and not host.rootless:
@@ -82,6 +82,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     filesystem.make(program)
     if process is None or command is None:
         # start of a container without a process is an error of its own (runtime.md#start); until then it only waits.
+        calls.end_hand_over(program)
         program.sync(ops.READY, "ready")
         execve.wait_for_start(program)
         return program
@@ -128,7 +129,11 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
 def _begin(program: Program, choices: Choices, *, dumpable: bool) -> None:
     """Close all but what the program was given; nobody may look into the helper (CVE-2016-9962, CVE-2024-21626).
 
-    An ordinary user writes the id maps of his child, and the kernel lets him for a dumpable process only.
+    An ordinary user, and newuidmap for him, may write the id maps of a dumpable process only: its files in /proc are
+    root's else. So his helper is dumpable until it has its maps (namespaces.become_root), which opens it to himself and
+    to nobody beside: ptrace(2) of a process in another user namespace needs CAP_SYS_PTRACE there, and no process of a
+    container has that over the caller's namespace, nor over one that was made just now. Afterwards processes that
+    share the namespace, as in a pod, could have it.
     """
     program.call("close_range", program.input("first free"), _ALL, 0)
     program.call("close_range", 3 + choices.preserve_fds, _ALL, _CLOSE_RANGE_CLOEXEC)
@@ -198,7 +203,7 @@ def _tail(
     capabilities.ambient(config, host, program)
     user.umask(config, host, program)
     execve.look_up(command, program)
-    home = _ready(program, command, passwd)
+    home = _ready(program, host, command, passwd)
     if waits:
         execve.wait_for_start(program)
         _start_hooks(config, program)
@@ -227,10 +232,13 @@ def _working_directory(process: Section, program: Program, identity: "Callable[[
     execve.prove_inside(program, origin)
 
 
-def _ready(program: Program, command: execve.Command, passwd: "Op | None") -> "Struct | None":
+def _ready(program: Program, host: Host, command: execve.Command, passwd: "Op | None") -> "Struct | None":
     """Tell the runtime that all is made; with its word comes HOME of the user, where the environment has none."""
     program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
     program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0)
+    if host.uid != 0 and command.wants_home and passwd is not None:
+        calls.hand_over(program, passwd)
+    calls.end_hand_over(program)
     if not command.wants_home or passwd is None:
         program.sync(ops.READY, "ready")
         home = None

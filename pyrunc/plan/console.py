@@ -13,15 +13,13 @@ from pyrunc.linux.uapi import (
     DEVPTS_SUPER_MAGIC,
     O_CLOEXEC,
     S_IFCHR,
-    SCM_RIGHTS,
-    SOL_SOCKET,
     TIOCGPTPEER,
     TIOCSCTTY,
     TIOCSPTLCK,
     TIOCSWINSZ,
 )
 from pyrunc.plan import ops
-from pyrunc.plan.calls import move_mount, open_tree, openat2
+from pyrunc.plan.calls import move_mount, open_tree, openat2, send_descriptors
 from pyrunc.plan.program import Op, Program, Struct
 
 _ORIGIN = "/process/terminal"
@@ -56,13 +54,8 @@ def open_pty(process: Section, program: Program, root: "Op | None") -> Op:
 
 
 def _send(program: Program, master: Op) -> None:
-    """sendmsg(2): one byte or more of name and exactly one descriptor, as engines read it."""
-    name = b"/dev/ptmx"
-    vector = Struct("QQ", name, len(name), text='"/dev/ptmx"')
-    # struct cmsghdr of 16 bytes and one int, padded to 24
-    control = Struct("Q4I", 20, SOL_SOCKET, SCM_RIGHTS, master, 0, text="SCM_RIGHTS, master")
-    message = Struct("QIIQQQQII", 0, 0, 0, vector, 1, control, 24, 0, 0, text='"/dev/ptmx", SCM_RIGHTS [master]')
-    program.call("sendmsg", program.input("console"), message, 0, origin=_ORIGIN)
+    """Exactly one descriptor with a name, as engines read it."""
+    send_descriptors(program, program.input("console"), "/dev/ptmx", master, origin=_ORIGIN)
     # The engine's socket must not stay open in a container that waits for `start` (CVE-2016-9962).
     program.call("close", program.input("console"))
 

@@ -5,7 +5,6 @@ import errno
 
 from pyrunc.config.fields import Config
 from pyrunc.linux.host import Host
-from pyrunc.linux.uapi import PR_SET_DUMPABLE
 from pyrunc.plan import ops
 from pyrunc.plan.program import Op, Program
 
@@ -76,9 +75,6 @@ class Filesystem:
         shared = rootfs.propagation(self.config)[0]
         if shared and not self.sources_open:
             self.open_sources(program)
-        if self._copies_up():
-            # The runtime reads both directories through /proc, which an ordinary user may of a dumpable process only.
-            program.call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)
         rootfs.isolate(program)
         if not self.sources_open:
             self.open_sources(program)
@@ -86,8 +82,6 @@ class Filesystem:
         masks = self._masks(program)
         root = rootfs.attach(self.config, program)
         late = self._mounts(program, root)
-        if self._copies_up():
-            program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
         self._devices(program, root)
         self._terminal(program, root)
         self._hooks(program)
@@ -102,9 +96,6 @@ class Filesystem:
         rootfs.pivot(self.config, program, root, no_pivot=self.no_pivot)
         program.call("close", root)
         self._names(program, proc)
-
-    def _copies_up(self) -> bool:
-        return self.host.rootless and any(mount.options.tmpcopyup for mount in self.mounts)
 
     def _passwd(self, program: Program, root: "Op | None") -> None:
         if self.command is not None and self.command.wants_home:
@@ -146,7 +137,7 @@ class Filesystem:
 
                 cgroup_mount.make(mount, self.host, program, root, private=self.wanted.private("cgroup"))
                 continue
-            tree = mounts.make(mount, program, root, ops.COPY_UP)
+            tree = mounts.make(mount, program, root, ops.COPY_UP, ordinary=self.host.uid != 0)
             if tree is not None:
                 late.append((mount, tree))
         return late

@@ -24,7 +24,7 @@ from pyrunc.linux.uapi import (
     RESOLVE_NO_SYMLINKS,
 )
 from pyrunc.plan import ops
-from pyrunc.plan.calls import mount_setattr, move_mount, open_tree, openat2
+from pyrunc.plan.calls import hand_over, mount_setattr, move_mount, open_tree, openat2
 from pyrunc.plan.mount_row import Mount
 from pyrunc.plan.program import Load, Op, Program, Struct
 
@@ -43,8 +43,11 @@ def open_sources(mounts: list[Mount], program: Program) -> None:
             )
 
 
-def make(mount: Mount, program: Program, root: Op, copy_up: int) -> "Op | None":
-    """Make one mount; the result is its descriptor when it has still to become read-only (`seal`)."""
+def make(mount: Mount, program: Program, root: Op, copy_up: int, *, ordinary: bool) -> "Op | None":
+    """Make one mount; the result is its descriptor when it has still to become read-only (`seal`).
+
+    `ordinary`: the caller is no root, and may not look into the helper.
+    """
     options = mount.options
     if options.remount:
         _remount(mount, program, root)
@@ -59,7 +62,7 @@ def make(mount: Mount, program: Program, root: Op, copy_up: int) -> "Op | None":
     tree = _new(mount, program, late=late)
     target = _target(mount, program, root)
     if mount.type == "tmpfs":
-        _inherit(mount, program, tree, target, copy_up)
+        _inherit(mount, program, tree, target, copy_up, ordinary=ordinary)
     move_mount(program, tree, target, origin=mount.origin)
     program.call("close", target)
     if late:
@@ -134,7 +137,7 @@ def _target(mount: Mount, program: Program, root: Op) -> Op:
     return target
 
 
-def _inherit(mount: Mount, program: Program, tree: Op, target: Op, copy_up: int) -> None:
+def _inherit(mount: Mount, program: Program, tree: Op, target: Op, copy_up: int, *, ordinary: bool) -> None:
     """A tmpfs without `mode` takes that of the directory that it hides, as with runc; with `tmpcopyup` its files."""
     if not any(key == "mode" for key, _ in mount.options.data):
         stat = Struct("18Q", *(0,) * 18, text="stat")
@@ -143,6 +146,8 @@ def _inherit(mount: Mount, program: Program, tree: Op, target: Op, copy_up: int)
         program.call("fchmod", inside, Load(stat, _ST_MODE[program.machine]), origin=mount.origin)
         program.call("close", inside)
     if mount.options.tmpcopyup:
+        if ordinary:
+            hand_over(program, target, tree, origin=f"{mount.origin}/options")
         program.sync(copy_up, "copy up", target, tree, origin=f"{mount.origin}/options")
 
 

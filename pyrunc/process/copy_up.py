@@ -16,16 +16,16 @@ _CHUNK = 1 << 24
 _DEPTH_MAX = 200
 
 
-def copy_up(pid: int, source: int, target: int, pointer: str) -> None:
-    """Copy what is below the directory `source` of process `pid` to its directory `target`, with owners, modes, times.
+def copy_up(source_path: str, target_path: str, pointer: str) -> None:
+    """Copy what is below one directory to another, with owners, modes, times; the paths are those of open descriptors.
 
     SetupError with `pointer` and the path below the directory for what cannot be copied.
     """
     path = ""
     try:
-        source = posix.open(f"/proc/{pid}/fd/{source}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+        source = posix.open(source_path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         try:
-            target = posix.open(f"/proc/{pid}/fd/{target}", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+            target = posix.open(target_path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
             try:
                 _Copy(pointer).directory(source, target, path)
             finally:
@@ -56,11 +56,11 @@ class _Copy:
             try:
                 self._entry(source, target, name, inner)
             except OSError as error:
-                raise self._failure(inner, error.errno or 0) from error
+                raise self._failure(inner, error.errno or 0, _foreign(source, name)) from error
         _attributes(source, target)
 
-    def _failure(self, path: str, number: int) -> SetupError:
-        return SetupError(self._pointer, f'tmpcopyup of "{path}"', number, reason(number))
+    def _failure(self, path: str, number: int, why: str = "") -> SetupError:
+        return SetupError(self._pointer, f'tmpcopyup of "{path}"', number, reason(number), why)
 
     def _entry(self, source: int, target: int, name: str, path: str) -> None:
         facts = posix.stat(name, dir_fd=source, follow_symlinks=False)
@@ -123,3 +123,13 @@ def _attributes(original: int, copy: int) -> None:
         except OSError:
             continue
     posix.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def _foreign(source: int, name: str) -> str:
+    """Why an ordinary user cannot copy a file that is not his."""
+    uid = posix.geteuid()
+    try:
+        owner = posix.stat(name, dir_fd=source, follow_symlinks=False).st_uid
+    except OSError:
+        return ""
+    return f"it belongs to uid {owner}, and uid {uid} may not make files of others" if uid not in (0, owner) else ""

@@ -15,12 +15,12 @@ _HOME_MAX = 3900
 _TYPE, _REGULAR = 0o170000, 0o100000
 
 
-def home(pid: int, fd: int, uid: int) -> str:
-    """The home directory of `uid`; "/" without such a user or a file to read. `fd` is the helper's."""
-    if fd < 0:
+def home(path: str, uid: int) -> str:
+    """The home directory of `uid`; "/" without such a user or a file to read. `path` is that of an open descriptor."""
+    if not path:
         return "/"
     try:
-        found = posix.open(f"/proc/{pid}/fd/{fd}", posix.O_PATH | posix.O_CLOEXEC)
+        found = posix.open(path, posix.O_PATH | posix.O_CLOEXEC)
     except OSError:
         return "/"
     try:
@@ -38,11 +38,11 @@ def home(pid: int, fd: int, uid: int) -> str:
         posix.close(found)
 
 
-def answer(pid: int, fd: int, config: "Config") -> bytes:
+def answer(path: str, config: "Config") -> bytes:
     """What the program reads behind HOME=, for the user of config's process."""
     user = config.require("process").section("user")
     uid = user.integer("uid", 0, 2**32 - 2, 0) if user is not None else 0
-    return home(pid, fd, uid).encode("utf-8", "surrogateescape") + b"\0"
+    return home(path, uid).encode("utf-8", "surrogateescape") + b"\0"
 
 
 def _find(raw: bytes, uid: bytes) -> str:
