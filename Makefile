@@ -41,7 +41,7 @@ check: .venv/dev.stamp setup
 	$(BIN)/shellcheck $(SCRIPTS)
 	sed '/^exec /q' pyrunc/launcher/pyrunc | $(BIN)/shellcheck --shell=sh - # below its exec it is Python
 	$(BIN)/codespell
-	! command -v aarch64-linux-gnu-gcc >/dev/null || CC=aarch64-linux-gnu-gcc $(BIN)/python pyrunc/init/build.py /dev/null
+	! command -v aarch64-linux-gnu-gcc >/dev/null || CC=aarch64-linux-gnu-gcc $(BIN)/python pyrunc/init/build.py .venv/pyrunc-init.aarch64
 
 # Puts right what check can put right by itself.
 format: .venv/dev.stamp
