@@ -45,6 +45,8 @@ FLAGS = (
 
 def build(output: Path = OUTPUT) -> Path:
     """Compile to `output`, which appears whole or not at all. CalledProcessError if the compiler is not content."""
+    if output.exists() and not output.is_file():
+        raise FileExistsError(f"{output} is no file, and would be replaced by one")
     compiler = shlex.split(os.environ.get("CC", "cc"))
     sources = sorted(str(path) for path in HERE.glob("*.c"))
     partial = output.with_name(f"{output.name}.{os.getpid()}")
