@@ -12,7 +12,9 @@ from pyrunc.state import journal, status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.config.fields import Config
     from pyrunc.container.launch import Draft
+    from pyrunc.linux.host import Host
     from pyrunc.process.protocol import Helper, Report
     from pyrunc.state.record import Record
     from pyrunc.state.store import Entry
@@ -115,6 +117,7 @@ class Conversation:
                 from pyrunc.process.limits import prlimit
 
                 prlimit(self.pid, limits)
+            apply_priorities(self.pid, draft.config, draft.host)
         if "created state" in self.inputs:
             from pyrunc.container.query import hook_state
 
@@ -141,6 +144,10 @@ class Conversation:
         from pyrunc.plan.execve import Command
         from pyrunc.process.explain import failure
 
+        if report is None:
+            from pyrunc.container.killed import killed
+
+            return killed(self._draft.cgroup, "while it set up the container")
         process = self._draft.config.section("process")
         command = Command(process) if process is not None else None
         return failure(self._draft.program, report, self.pid or self._parent_stage, command)
@@ -178,3 +185,16 @@ class Conversation:
                 posix.close(fd)
         self._pidfd = -1
         self.inputs = {}
+
+
+def apply_priorities(pid: int, config: "Config", host: "Host") -> None:
+    """process.scheduler and ioPriority of a process that has left the user namespace whose rights count."""
+    process = config.section("process")
+    if process is not None and (process.has("scheduler") or process.has("ioPriority")):
+        from pyrunc.plan import scheduler
+
+        calls = scheduler.outside(config, host)
+        if calls:
+            from pyrunc.process.scheduling import apply
+
+            apply(pid, host.machine, calls)

@@ -4,6 +4,7 @@
 import posix
 
 from pyrunc.config.fields import Config
+from pyrunc.container.conversation import apply_priorities
 from pyrunc.container.launch import cgroup_entrances, check_terminal, seccomp_filter
 from pyrunc.container.query import status_of
 from pyrunc.container.start import saved_config
@@ -257,7 +258,11 @@ class _Execution:
             if report is not None and report.kind == ops.REPORT_EXECUTING:
                 executing = True
                 continue
-            if report is None or report.kind in (ops.REPORT_ERROR, ops.REPORT_HOOK):
+            if report is None:
+                from pyrunc.container.killed import killed
+
+                raise killed(self._cgroup, "before it could execute the command")
+            if report.kind in (ops.REPORT_ERROR, ops.REPORT_HOOK):
                 from pyrunc.plan.execve import Command
                 from pyrunc.process.explain import failure
 
@@ -278,6 +283,7 @@ class _Execution:
             from pyrunc.process.limits import prlimit
 
             prlimit(self.pid, limits)
+        apply_priorities(self.pid, self._config, self._host)
         if self._request.pid_file:
             from pyrunc.container.pid_file import write_pid_file
 

@@ -11,13 +11,15 @@ from pyrunc.config.fields import Config
 from pyrunc.config.load import load
 from pyrunc.config.validate import rootless, validate
 from pyrunc.container.conversation import Conversation
-from pyrunc.errors import UsageError
+from pyrunc.errors import ConfigError, UsageError
+from pyrunc.linux.errnos import reason
 from pyrunc.linux.host import Host, probe
-from pyrunc.linux.uapi import CLONE_NEWUSER
+from pyrunc.linux.uapi import CLONE_NEWUSER, S_IFDIR, S_IFMT
 from pyrunc.plan import rootfs
 from pyrunc.plan.compile import Choices, container
 from pyrunc.plan.namespaces import Namespaces
-from pyrunc.plan.ops import CHANNEL
+from pyrunc.plan.ops import CHANNEL, EXEC
+from pyrunc.plan.program import Op, Struct
 from pyrunc.process.spawn import check_preserved, spawn
 from pyrunc.state import journal, status
 from pyrunc.state.ids import validate_id
@@ -28,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cgroups.driver import Cgroup
     from pyrunc.container.settings import Settings
-    from pyrunc.plan.program import Program
+    from pyrunc.plan.program import Operand, Program
     from pyrunc.process.protocol import Helper
 
 RESULT = "exec.result"
@@ -77,6 +79,7 @@ class Draft:
         for warning in validate(self.config, self.host):
             settings.warn(warning)
         rootless(self.config, self.host)
+        _check_root(self.config)
         self.wanted = Namespaces(self.config)
         _add_maps(self.config, self.host, self.wanted)
         _check_hooks(self.config)
@@ -169,9 +172,21 @@ def _record(draft: Draft) -> Record:
 
 
 def _tail(program: "Program") -> list[object]:
-    """What runs after `start`, as far as its errors need it: the program itself is gone by then."""
+    """What runs after `start`, as far as its errors need it (process.explain): the program itself is gone by then."""
     wait = next(op.index for op in program.ops if op.code == CHANNEL)
-    return [[op.index, op.name, op.origin] for op in program.ops[wait:] if op.origin]
+    return [
+        [op.index, op.code, op.name, op.origin, [] if op.code == EXEC else [_kept(operand) for operand in op.operands]]
+        for op in program.ops[wait:]
+    ]
+
+
+def _kept(operand: "Operand") -> object:
+    """What a listing shows of an operand: a number or text as it is, a register's name, in a list a struct's text."""
+    if operand is None or type(operand) is int or type(operand) is str:
+        return operand
+    if type(operand) is Op:
+        return {"to": operand.to}
+    return [operand.text if type(operand) is Struct else ""]
 
 
 def _config_bytes(config: Config) -> bytes:
@@ -254,6 +269,20 @@ def check_terminal(*, terminal: bool, detach: bool, console_socket: "str | None"
         raise UsageError("cannot allocate tty if pyrunc will detach without setting console socket")
     if console_socket and not (detach and terminal):
         raise UsageError("cannot use console socket if pyrunc will not detach or allocate tty")
+
+
+def _check_root(config: Config) -> None:
+    """Refuse a root that is missing, or no directory, before anything is made."""
+    path = rootfs.path(config)
+    try:
+        mode = posix.stat(path).st_mode
+    except OSError as error:
+        from pyrunc.process.look import View
+
+        blame = View(0).blame(path, denied=True)
+        raise ConfigError(f'"{path}": {reason(error.errno)}' + (f": {blame}" if blame else ""), "/root/path") from error
+    if mode & S_IFMT != S_IFDIR:
+        raise ConfigError(f'"{path}" is no directory', "/root/path")
 
 
 def _add_maps(config: Config, host: Host, wanted: Namespaces) -> None:

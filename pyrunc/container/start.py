@@ -8,7 +8,7 @@ import select
 from pyrunc.config.fields import Config
 from pyrunc.container.launch import RESULT
 from pyrunc.container.query import hook_state, status_of
-from pyrunc.errors import HostError, PyruncError, StateError, StatusError
+from pyrunc.errors import PyruncError, StateError, StatusError
 from pyrunc.linux.errnos import reason
 from pyrunc.plan.ops import REPORT_EXECUTING
 from pyrunc.process.protocol import Report, read_report
@@ -66,7 +66,7 @@ def start_locked(entry: Entry, record: "Record") -> None:
         config = saved_config(entry, record)
         if not record.has_process:
             raise StatusError("/process: is required to start the container")
-    report = _release(entry)
+    report = _release(entry, record)
     if report is not None:
         raise _failure(entry, record, report)
     entry.discard(FIFO)
@@ -84,7 +84,7 @@ def saved_config(entry: Entry, record: "Record") -> Config:
     return Config(parse(entry.read(CONFIG)), record.bundle)
 
 
-def _release(entry: Entry) -> "Report | None":
+def _release(entry: Entry, record: "Record") -> "Report | None":
     """Write the byte that init waits for, and take its report: None when the program was executed."""
     result = posix.open(RESULT, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC, dir_fd=entry.fd)
     try:
@@ -102,7 +102,10 @@ def _release(entry: Entry) -> "Report | None":
             poll.poll()
             report = read_report(result)
             if report is None:
-                raise HostError("the container's process was killed before it could execute the program")
+                from pyrunc.cgroups.driver import from_state
+                from pyrunc.container.killed import killed
+
+                raise killed(from_state(record.cgroup), "before it could execute the program")
             if report.kind == REPORT_EXECUTING:
                 poll.poll()
                 report = read_report(result)
@@ -115,12 +118,10 @@ def _release(entry: Entry) -> "Report | None":
 
 def _failure(entry: Entry, record: "Record", report: Report) -> PyruncError:
     from pyrunc.plan.execve import Command
-    from pyrunc.process.explain import of_instruction
+    from pyrunc.process.explain import failure_of_tail
 
-    config = saved_config(entry, record)
-    rows = [row for row in record.tail if isinstance(row, list) and row[0] == report.index]
-    name, origin = rows[0][1:3] if rows else ("execve", "")
-    error = of_instruction(name, origin, report, record.pid, Command(config.require("process")), name)
+    command = Command(saved_config(entry, record).require("process"))
+    error = failure_of_tail(record.tail, report, record.pid, command)
     stop(entry, record)
     return error
 

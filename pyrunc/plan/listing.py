@@ -39,6 +39,7 @@ _STRUCTS = {
 }
 _PATH_KINDS = {ops.KIND_DIRECTORY: "directory", ops.KIND_FILE: "file", ops.KIND_LIKE: "like"}
 _WIDTH = 100
+_SHORT = 64
 
 
 def lines(program: "Program") -> list[str]:
@@ -108,6 +109,8 @@ def _operand(operand: "Operand", kind: str) -> str:
         return f"{{{operand.struct.text}}}+{operand.offset}"
     if isinstance(operand, Load):
         return f"{{{operand.struct.text}}}[{operand.offset}]"
+    if isinstance(operand, bytes) and len(operand) <= _SHORT and operand.isascii() and operand.decode().isprintable():
+        return _quoted(operand.decode())
     if isinstance(operand, bytes):
         return f"{len(operand)} bytes"
     if isinstance(operand, str):
@@ -115,7 +118,7 @@ def _operand(operand: "Operand", kind: str) -> str:
     if kind == "KIND":
         return _PATH_KINDS[operand]
     if kind == "CHECK":
-        return ("node", "filesystem", "byte")[operand]
+        return ("node", "filesystem", "byte", "no filesystem")[operand]
     return symbolic(kind, operand)
 
 

@@ -1,82 +1,182 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why a program cannot be executed: missing, no permission, a wrong machine, or a missing interpreter or loader.
 
-Looks into the container through the root of the process that failed and still waits (/proc/PID/root), by openat2 within
-it. The words are those that engines look for: lower case, and only where the user's program is at fault.
+The words are those that engines look for: lower case, and only where the user's program is at fault.
 """
 
 import errno
 import posix
 
 from pyrunc.linux.errnos import text as errno_text
-from pyrunc.linux.uapi import O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, S_IFDIR, S_IFMT, S_IFREG
+from pyrunc.linux.uapi import S_IFDIR, S_IFMT
+from pyrunc.process.look import View, credentials
 
-_SYS_OPENAT2 = 437
-_HEAD = 4096
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.plan.execve import Command
+
 _ELF_MACHINES = {
     3: "i386",
+    8: "mips",
+    20: "ppc",
+    21: "ppc64",
+    22: "s390",
     40: "arm",
     62: "x86_64",
     183: "aarch64",
     243: "riscv",
-    22: "s390",
-    21: "ppc64",
     258: "loongarch",
 }
+_ELF_TYPES = {1: "an object file", 4: "a core file"}
 _PT_INTERP = 3
+_DEPTH_MAX = 4
+_STRING_MAX = 131072
+"""MAX_ARG_STRLEN of execve(2): 32 pages."""
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
-def reason(program: str, number: int, pid: int, candidates: list[str]) -> str:
-    """One line for the user; `number` is the errno of execve(2) or of the look-up before it."""
+def reason(command: "Command", number: int, pid: int) -> str:
+    """One line for the user; `number` is the errno of execve(2) or of the look-up before it, `pid` waits."""
+    program = command.args[0]
     shown = f'exec: "{program}"'
-    head = None
-    for candidate in candidates if pid else ():
-        head = _read_head(candidate, pid)
-        if head != errno.ENOENT:
-            program = candidate
-            break
-    if "/" not in shown and not isinstance(head, bytes) and number in (errno.ENOENT, errno.ENOTDIR):
-        return f"{shown}: executable file not found in $PATH"
-    if number == errno.ENOENT and isinstance(head, bytes):
-        return f"{shown}: {errno_text(number)}: {_missing(head)}"
-    if number == errno.ENOEXEC and isinstance(head, bytes):
-        return f"{shown}: exec format error: {_format(head)}"
-    if number == errno.EACCES and isinstance(head, bytes) and head[:2] == b"#!":
-        return f"{shown}: permission denied: the script or its interpreter {_interpreter(head)} may not be executed"
-    if number == errno.EACCES and head == errno.EISDIR:
-        return f"{shown}: permission denied: it is a directory"
+    view = View(pid, where="in the container")
+    try:
+        path = _found(command, view)
+        if "/" not in program and path is None and number in _ABSENT:
+            searched = ":".join(candidate[: -len(program) - 1] for candidate in command.candidates)
+            return f'{shown}: executable file not found in $PATH ("{searched}")'
+        why = ""
+        if number == errno.E2BIG:
+            why = _too_long(command)
+        elif pid and number == errno.EACCES and view.kind(path or program) == "directory":
+            why = "it is a directory"
+        elif pid:
+            why = fault(path or program, number, view)
+            if why.startswith(f'"{program}" is missing'):
+                why = ""
+    finally:
+        view.close()
+    return f"{shown}: {errno_text(number)}" + (f": {why}" if why else "")
+
+
+def _found(command: "Command", view: View) -> "str | None":
+    """The candidate that the kernel has come to: the first that is there, symlinks to nothing included."""
+    for candidate in command.candidates:
+        path = _absolute(candidate, view.pid)
+        if view.facts(path, follow=False) not in _ABSENT:
+            return path
+    return None
+
+
+def _absolute(path: str, pid: int) -> str:
+    if path[:1] == "/":
+        return path
+    try:
+        return f"{posix.readlink(f'/proc/{pid}/cwd')}/{path}"
+    except OSError:
+        return f"/{path}"
+
+
+def fault(path: str, number: int, view: View) -> str:
+    """Why execve(2) of a path gave an errno; "" where nothing can be said."""
+    if number == errno.ETXTBSY:
+        return "a process has the file open for writing"
+    if number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        return view.blame(_absolute(path, view.pid)) or _missing(path, view)
     if number == errno.EACCES:
-        return f"{shown}: permission denied: it has no execute permission, or its filesystem is mounted noexec"
-    if number == errno.ENOENT and head == errno.ELOOP:
-        return f"{shown}: no such file or directory: it is a symlink to nothing"
-    return f"{shown}: {errno_text(number)}"
+        return _refused(path, view)
+    if number == errno.ENOEXEC:
+        return _format(path, view)
+    if number == errno.ELIBBAD:
+        return f'its library loader "{_loader(view.head(path) or b"")}" cannot be used'
+    return ""
 
 
-def _missing(head: bytes) -> str:
-    """The file is there, so that what it needs is not."""
+def _too_long(command: "Command") -> str:
+    strings = [*command.args, *command.environment]
+    longest = max(len(text.encode()) + 1 for text in strings)
+    if longest > _STRING_MAX:
+        return f"one string of args and env has {longest} bytes, the kernel takes {_STRING_MAX}"
+    return f"args and env have {sum(len(text.encode()) + 9 for text in strings)} bytes, more than RLIMIT_STACK allows"
+
+
+def _missing(path: str, view: View, depth: int = 0) -> str:
+    """The file is there, so that what it needs is not: an interpreter, or what that one needs."""
+    head = view.head(path) or b""
     if head[:2] == b"#!":
-        line = head[2:].split(b"\n")[0]
         interpreter = _interpreter(head)
-        if line.endswith(b"\r"):
+        place = _absolute(interpreter, view.pid)
+        if head[2:].split(b"\n")[0].endswith(b"\r") and not view.kind(f"{place}\r"):
             return f'the "#!" line ends with a carriage return, so that the interpreter is taken for "{interpreter}\\r"'
-        return f'its interpreter "{interpreter}" is missing' if interpreter else 'its "#!" line names no interpreter'
+        absent = view.blame(place)
+        if absent.startswith(f'"{interpreter}" is missing') or depth >= _DEPTH_MAX:
+            return f'its interpreter "{interpreter}" is missing'
+        if absent:
+            return f'its interpreter "{interpreter}" is missing: {absent}'
+        return f'its interpreter "{interpreter}" cannot be executed: {_missing(place, view, depth + 1)}'
     loader = _loader(head)
     if loader:
-        return f'its library loader "{loader}" is missing'
+        family = " of glibc" if "/ld-linux" in loader else " of musl" if "/ld-musl" in loader else ""
+        return f'its library loader "{loader}"{family} is missing'
     return "the file is there, but something that it needs is missing"
 
 
-def _format(head: bytes) -> str:
+def _refused(path: str, view: View) -> str:
+    closed = view.blame(path, denied=True)
+    if closed:
+        return closed
+    facts = view.facts(path)
+    if isinstance(facts, int):
+        return "it has no execute permission, or its filesystem is mounted noexec"
+    if facts.st_mode & S_IFMT == S_IFDIR:
+        return "no file, but a directory"
+    if view.noexec(path):
+        return "its filesystem is mounted noexec"
+    if facts.st_mode & 0o111 == 0:
+        return f"it has no execute permission (mode {facts.st_mode & 0o7777:04o})"
+    head = view.head(path) or b""
+    if head[:2] == b"#!" and _interpreter(head):
+        place = _absolute(_interpreter(head), view.pid)
+        return f'its interpreter "{_interpreter(head)}": {_refused(place, view)}' if place != path else ""
+    return (
+        f"mode {facts.st_mode & 0o7777:04o}, owner {facts.st_uid}:{facts.st_gid}: "
+        f"uid {credentials(view.pid)[0]} may not execute it"
+    )
+
+
+def _format(path: str, view: View, depth: int = 0) -> str:
+    head = view.head(path)
+    if head is None:
+        return ""
     if head[:4] == b"\x7fELF" and len(head) >= 20:
-        machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
-        own = posix.uname().machine
-        name = _ELF_MACHINES.get(machine, f"machine {machine}")
-        return f"it is for {name}, this machine is {own}" if name != own else "the ELF file is damaged"
+        return _elf(head)
     if head[:2] == b"#!":
-        return 'its "#!" line is not usable'
+        interpreter = _interpreter(head)
+        if not interpreter:
+            return 'its "#!" line names no interpreter'
+        if b"\n" not in head[:256] and not head[2:256].strip().count(b" "):
+            return 'its "#!" line is longer than 256 bytes'
+        if depth >= _DEPTH_MAX:
+            return "its interpreters are scripts that need each other"
+        return f'its interpreter "{interpreter}": {_format(_absolute(interpreter, view.pid), view, depth + 1)}'
     if not head:
         return "the file is empty"
+    if head[:3] == b"\xef\xbb\xbf" and head[3:5] == b"#!":
+        return 'a byte order mark stands before "#!"'
     return 'it is neither an ELF file nor a script that begins with "#!"'
+
+
+def _elf(head: bytes) -> str:
+    order = "<" if head[5] == 1 else ">"
+    machine = int.from_bytes(head[18:20], "little" if order == "<" else "big")
+    kind = int.from_bytes(head[16:18], "little" if order == "<" else "big")
+    own = posix.uname().machine
+    name = _ELF_MACHINES.get(machine, f"machine {machine}")
+    if name != own:
+        return f"it is for {name}, this machine is {own}"
+    if kind in _ELF_TYPES:
+        return f"it is {_ELF_TYPES[kind]}, not a program"
+    return "the ELF file is damaged"
 
 
 def _interpreter(head: bytes) -> str:
@@ -106,63 +206,3 @@ def _loader(head: bytes) -> str:
             )
             return head[start : start + length].split(b"\0")[0].decode("utf-8", "backslashreplace")
     return ""
-
-
-def _read_head(program: str, pid: int) -> "bytes | int | None":
-    """The first bytes of the file, or an errno: EISDIR for a directory, ELOOP for a symlink to nothing."""
-    try:
-        root = posix.open(f"/proc/{pid}/root", O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        start = program if program[:1] == "/" else _cwd(pid) + "/" + program
-        found = _openat2(root, start, O_PATH)
-        if found < 0:
-            link = _openat2(root, start, O_PATH | posix.O_NOFOLLOW)
-            if link >= 0:
-                posix.close(link)
-                return errno.ELOOP
-            return -found
-    finally:
-        posix.close(root)
-    try:
-        return _read_regular(found)
-    finally:
-        posix.close(found)
-
-
-def _read_regular(found: int) -> "bytes | int | None":
-    """The first bytes of an O_PATH descriptor. To open a device has effects: a watchdog's starts."""
-    kind = posix.fstat(found).st_mode & S_IFMT
-    if kind != S_IFREG:
-        return errno.EISDIR if kind == S_IFDIR else None
-    try:
-        fd = posix.open(f"/proc/self/fd/{found}", posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
-    except OSError as error:
-        return error.errno
-    try:
-        return posix.read(fd, _HEAD)
-    except OSError as error:
-        return error.errno
-    finally:
-        posix.close(fd)
-
-
-def _cwd(pid: int) -> str:
-    try:
-        return posix.readlink(f"/proc/{pid}/cwd")
-    except OSError:
-        return ""
-
-
-def _openat2(root: int, path: str, flags: int) -> int:
-    """openat2(2) within `root`; a descriptor, or -errno."""
-    import ctypes
-    from _struct import pack
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    libc.syscall.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_long]
-    how = pack("3Q", flags | posix.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
-    fd = libc.syscall(_SYS_OPENAT2, root, path.encode("utf-8", "surrogateescape"), how, len(how))
-    return int(fd) if fd >= 0 else -ctypes.get_errno()

@@ -10,7 +10,6 @@ import select
 import time
 
 from pyrunc.errors import ConfigError, HookError
-from pyrunc.linux.errnos import reason
 from pyrunc.process.signals import DEFAULT
 
 TYPE_CHECKING = False
@@ -119,7 +118,9 @@ def _start(path: str, argv: list[str], environment: dict[str, str], cwd: str, en
             setsigdef=DEFAULT,
         )
     except OSError as error:
-        raise HookError(f"{path}: cannot be run: {reason(error.errno)}") from error
+        from pyrunc.process.explain import cannot_run
+
+        raise HookError(f"{path}: {cannot_run(path, error.errno or 0)}") from error
     finally:
         posix.umask(before)
         posix.fchdir(back)

@@ -21,8 +21,8 @@ class Record:
     manager: "cgroupfs", "systemd" or "disabled", as create was told. cgroup: what the cgroup driver needs to find the
     cgroup again. annotations: of config.json. own_pids: whether it has a pid namespace of its own, so that its first
     process takes all others along. hooks: the kinds of hooks that config.json as created has. has_process: whether it
-    has a process. keyring: whether its processes have a session keyring of their own. tail: [index, name, origin] of
-    the instructions that run after `start`, for the errors of start.
+    has a process. keyring: whether its processes have a session keyring of their own. tail: the instructions that run
+    after `start`, as the errors of start show them (container.launch).
     """
 
     __slots__ = (
