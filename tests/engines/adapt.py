@@ -5,7 +5,7 @@ A row: the field, what it was, what it becomes, why, and the function that does 
 """
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Here:
     caller's; holders: /proc/PID/ns of a process with namespaces of its own, and of us; v2: cgroup2 alone is mounted.
     """
 
-    def __init__(self, bundle: Path, token: str, private: list[str], own: str, host: str, *, v2: bool) -> None:
+    def __init__(self, bundle: Path, token: str, private: Sequence[str], own: str, host: str, *, v2: bool) -> None:
         self.bundle = bundle
         self.token = token
         self.private = private
@@ -75,10 +75,12 @@ class Here:
         return bool(int(status[:16], 16) >> 24 & 1)
 
 
-def mapped(config: Json) -> tuple[int, int]:
-    """The host's ids of the container's root."""
+def mapped(config: Json, *, rootless: bool) -> tuple[int, int]:
+    """The host's ids of the container's root; rootless podman's ids 0 and n are the host's 1000 and 99999 + n."""
     rows = [config["linux"].get(field) or [] for field in ("uidMappings", "gidMappings")]
     uid, gid = (next((row["hostID"] for row in maps if row["containerID"] == 0), 0) for maps in rows)
+    if rootless:
+        uid, gid = (99999 + number if number else 1000 for number in (uid, gid))
     return uid, gid
 
 

@@ -26,13 +26,15 @@ KERNELS = "a bind of what is the kernel's"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "console")
 
 
-def facts(pid: int, read: Callable[[str], str] = lambda path: Path(path).read_text()) -> Json:
-    """The process in the form of the oracle's `post`; `read` reads a file where the runtime was called."""
+def facts(pid: int, read: Callable[[str], str], caller: str) -> Json:
+    """The process in the form of the oracle's `post`; `read` reads a file where the runtime was called, whose namespaces
+    are the folder `caller`.
+    """
     proc = f"/proc/{pid}"
     return {
         "mounts": mounts(read(f"{proc}/mountinfo")),
         "status": status(read(f"{proc}/status")),
-        "own": [kind for kind in KINDS if os.readlink(f"{proc}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")],
+        "own": [kind for kind in KINDS if os.readlink(f"{proc}/ns/{kind}") != os.readlink(f"{caller}/{kind}")],
         "oom_score_adj": int(read(f"{proc}/oom_score_adj")),
         "uid_map": [[int(word) for word in line.split()] for line in read(f"{proc}/uid_map").splitlines()],
     }
@@ -56,7 +58,7 @@ def mounts(text: str) -> list[list[str]]:
 def differences(name: str, config: Json, found: Json, inside: str) -> list[Difference]:
     """What is not as runc or crun made it, and is not meant to be; `inside` is /proc/self/status of an exec."""
     theirs = ORACLE[name]["post"]
-    rows = _process(theirs["status"], found["status"])
+    rows = _process(theirs["status"], found["status"], mapped="user" in theirs["own"] or "rootless" in name)
     rows += _exec(config, found["status"], status(inside))
     rows.append(("own", theirs["own"], found["own"]))
     if "user" in theirs["own"]:
@@ -68,9 +70,9 @@ def differences(name: str, config: Json, found: Json, inside: str) -> list[Diffe
     return [row for row in rows if row[1] != row[2] and not _meant(context, row)]
 
 
-def _process(theirs: dict[str, str], ours: dict[str, str]) -> list[Difference]:
-    """The lines of /proc/PID/status; nobody can have a capability that this machine has not."""
-    bounding = int(Path("/proc/self/status").read_text().partition("CapBnd:\t")[2][:16], 16)
+def _process(theirs: dict[str, str], ours: dict[str, str], *, mapped: bool) -> list[Difference]:
+    """The lines of /proc/PID/status; outside of a user namespace nobody can have a capability that this machine has not."""
+    bounding = -1 if mapped else int(Path("/proc/self/status").read_text().partition("CapBnd:\t")[2][:16], 16)
     rows: list[Difference] = []
     for field in STATUS:
         value: Any = theirs.get(field)
@@ -167,6 +169,7 @@ class Context:
         self.name = name
         self.crun = ORACLE[name]["runtime"].startswith("crun")
         self.user = config["process"]["user"]["uid"]
+        self.groups = sorted({*(config["process"]["user"].get("additionalGids") or [])})
         self.propagation = config["linux"].get("rootfsPropagation", "")
 
 
@@ -192,7 +195,7 @@ def _hierarchies(_: Context, what: str, theirs: Any, ours: Any) -> bool:
 
 
 def _propagated(context: Context, what: str, theirs: Any, ours: Any) -> bool:
-    if not context.propagation or theirs is None or ours is None:
+    if not context.propagation or type(theirs) is not tuple or type(ours) is not tuple:
         return False
     return all(one == two for one, two in zip(theirs, ours, strict=True) if one not in PROPAGATIONS)
 
@@ -223,6 +226,16 @@ def _kept_groups(context: Context, what: str, theirs: Any, ours: Any) -> bool:
     return what == "Groups" and context.crun and "keepgroups" in context.name
 
 
+def _given_groups(context: Context, what: str, theirs: Any, ours: Any) -> bool:
+    return what == "Groups" and context.crun and theirs == "0" and ours == " ".join(map(str, context.groups))
+
+
+def _hidden_cgroups(context: Context, what: str, theirs: Any, ours: Any) -> bool:
+    if what != "cgroup /sys/fs/cgroup" or context.crun or theirs is None or ours is None:
+        return False
+    return "rootless" in context.name and theirs[0] == ["relatime", "ro"] and "ro" in ours[0]
+
+
 def _no_swap(_: Context, what: str, theirs: Any, ours: Any) -> bool:
     return bool(ours == NOT_COUNTED)
 
@@ -248,6 +261,8 @@ DELIBERATE: tuple[tuple[str, Predicate], ...] = (
     ("the oracle is of before `start`, when crun has not yet loaded a filter", _late_filter),
     ("buildah calls the runtime in a mount namespace where nothing is shared", _buildah),
     ("the annotation run.oci.keep_original_groups is crun's; runc does not know it", _kept_groups),
+    ("crun without root leaves additionalGids out; config.md asks for them, and podman's user namespace allows it", _given_groups),
+    ("runc hides the cgroups that it may not mount; on v1 ours are as read-only, and have the flags asked for", _hidden_cgroups),
     ("this kernel does not count swap", _no_swap),
 )
 

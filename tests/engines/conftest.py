@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.containers.box import wait_for
 from tests.containers.conftest import BUSYBOX, _adopt_orphans, programs
 from tests.engines.recorded import Json, load
 
@@ -47,32 +47,50 @@ def shared(programs: Path) -> Iterator[Path]:
         folder.rmdir()
 
 
-class Pod:
-    """A process with namespaces of its own, in a user namespace when there are maps."""
+NAMESPACES = ("--net", "--ipc", "--uts", "--pid")
 
-    def __init__(self, maps: Json | None = None) -> None:
-        words = ["unshare", "--net", "--ipc", "--uts", "--pid", "--fork", "--kill-child", *(["--user"] if maps else [])]
-        self._process = subprocess.Popen([*words, "sleep", "1000"], stdin=subprocess.DEVNULL)
-        self._wait("net")
+
+class Pod:
+    """A process with namespaces of its own, in a user namespace when there are maps, made `within` that of another."""
+
+    def __init__(
+        self, maps: Json | None = None, flags: tuple[str, ...] = NAMESPACES, within: "Pod | None" = None
+    ) -> None:
+        self._within = within
+        words = ["unshare", *(["--user"] if maps else []), *flags, "--fork", "--kill-child", "sleep", "1000"]
+        self._process = subprocess.Popen(self.inside(words), stdin=subprocess.DEVNULL)
+        self._wait("user" if maps else "net")
         for field, name in (("uidMappings", "uid_map"), ("gidMappings", "gid_map")) if maps else ():
             rows = [f"{row['containerID']} {row['hostID']} {row['size']}\n" for row in maps[field]]
-            Path(f"/proc/{self._process.pid}/{name}").write_text("".join(rows))
+            words = ["tee", f"/proc/{self._process.pid}/{name}"]
+            subprocess.run(self.inside(words), input="".join(rows), text=True, check=True, stdout=subprocess.DEVNULL)
         self.pid = self._child()
 
+    def inside(self, words: list[str]) -> list[str]:
+        """A command for the user and mount namespaces in which this one is made."""
+        return self._within.entered(words) if self._within else words
+
+    def entered(self, words: list[str]) -> list[str]:
+        """A command for its own, as their root."""
+        return ["nsenter", f"--target={self.pid}", "--user", "--mount", "--", *words]
+
     def _wait(self, kind: str) -> None:
-        deadline = time.monotonic() + 10
-        while os.readlink(f"/proc/{self._process.pid}/ns/{kind}") == os.readlink(f"/proc/self/ns/{kind}"):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        caller = f"/proc/{self._within.pid if self._within else 'self'}/ns/{kind}"
+        wait_for(lambda: os.readlink(f"/proc/{self._process.pid}/ns/{kind}") != os.readlink(caller), "unshare")
+        if self._within:
+            wait_for(lambda: Path(f"/proc/{self._process.pid}/comm").read_text() == "unshare\n", "nsenter")
 
     def _child(self) -> int:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-            if children and Path(f"/proc/{children[0]}/comm").read_text() == "sleep\n":
-                return int(children[0])
-            time.sleep(0.005)
-        raise AssertionError("unshare has no child")
+        pid = self._process.pid
+        found: list[int] = []
+
+        def look() -> bool:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            found[:] = [int(child) for child in children if Path(f"/proc/{child}/comm").read_text() == "sleep\n"]
+            return bool(found)
+
+        wait_for(look, "the child of unshare")
+        return found[0]
 
     @property
     def namespaces(self) -> str:
@@ -83,29 +101,42 @@ class Pod:
         self._process.wait()
 
 
-MAPS = (
-    None,
-    {field: [{"containerID": 0, "hostID": 100000, "size": 65536}] for field in ("uidMappings", "gidMappings")},
-    load("podman-rootless-crun-systemd-pod-keepid-2")["linux"],
-)
-"""The id maps of pods whose namespaces are given by path: the host's user namespace, containerd's, and podman's."""
+CONTAINERD: Json = {
+    field: [{"containerID": 0, "hostID": 100000, "size": 65536}] for field in ("uidMappings", "gidMappings")
+}
+"""The id maps of the pod whose user namespace is given by path."""
+
+PODMAN: Json = {
+    field: [{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": 100000, "size": 65536}]
+    for field in ("uidMappings", "gidMappings")
+}
+"""Those of the user namespace in which podman, run by an ordinary user, calls the runtime."""
+
+KEEP_ID = load("podman-rootless-crun-systemd-pod-keepid-2")["linux"]
 
 
 class Pods:
-    """The namespaces that engines give by path; all are there before a test begins, so that none looks left behind."""
+    """The namespaces that engines give by path; all are there before a test begins, so that none looks left behind.
+
+    rootless: the one that is podman's own.
+    """
 
     def __init__(self) -> None:
-        self._pods = [(maps, Pod(maps)) for maps in MAPS]
+        self.rootless = Pod(PODMAN, ("--mount", "--propagation", "slave"))
+        self._pods = {
+            (False, False): Pod(),
+            (False, True): Pod(CONTAINERD),
+            (True, False): Pod(within=self.rootless),
+            (True, True): Pod(KEEP_ID, within=self.rootless),
+        }
 
-    def namespaces(self, config: Json) -> str:
+    def namespaces(self, config: Json, *, rootless: bool) -> str:
         """The directory with those that a configuration needs."""
-        linux = config["linux"]
-        joins = any(row["type"] == "user" and "path" in row for row in linux["namespaces"])
-        wanted = linux.get("uidMappings") if joins else None
-        return next(pod.namespaces for maps, pod in self._pods if (maps["uidMappings"] if maps else None) == wanted)
+        rows = config["linux"]["namespaces"]
+        return self._pods[rootless, any(row["type"] == "user" and "path" in row for row in rows)].namespaces
 
     def end(self) -> None:
-        for _, pod in self._pods:
+        for pod in (*self._pods.values(), self.rootless):
             pod.end()
 
 

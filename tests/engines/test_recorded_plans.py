@@ -35,6 +35,7 @@ def test_every_recording_is_of_one_kind() -> None:
     assert sorted(ORACLE) == NAMES
     assert refused == REFUSED.keys() | ACCEPTED.keys()
     assert not SECOND_HALF.keys() & refused
+    assert not REFUSED.keys() & ACCEPTED.keys()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SECOND_HALF])

@@ -9,16 +9,18 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.containers.box import Box, is_v2
+from tests.containers.box import Box, is_v2, runtime
 from tests.containers.conftest import fill
 from tests.engines import limits
 from tests.engines.adapt import Here, mapped, runnable
-from tests.engines.compare import differences, facts
+from tests.engines.compare import KINDS, differences, facts
 from tests.engines.conftest import Pods
 from tests.engines.recorded import ACCEPTED, NAMES, ORACLE, REFUSED, SECOND_HALF, Json, load
 
@@ -27,36 +29,58 @@ _count = itertools.count()
 RUNNING = [name for name in NAMES if name not in SECOND_HALF and name not in REFUSED]
 
 
+class Rootless(Box):
+    """The runtime is called in the user and mount namespace of rootless podman; cgroups of v1 are not given to users."""
+
+    pods: Pods
+
+    def spawn(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
+        words = [runtime(), "--root", str(self.root), "--cgroup-manager", "disabled", *map(str, arguments)]
+        return subprocess.Popen(self.pods.rootless.entered(words), text=True, **options)
+
+
 @pytest.fixture
-def box(shared: Path, pods: Pods) -> Iterator[Box]:
-    """A bundle on the shared mount."""
+def box(request: pytest.FixtureRequest, shared: Path, pods: Pods) -> Iterator[Box]:
+    """A bundle on the shared mount, and for a rootless recording the runtime in podman's namespaces."""
     number = next(_count)
     folder = shared / str(number)
     fill(folder / "bundle/rootfs", shared / "programs")
     (folder / "bundle/sources").mkdir()
-    box = Box(folder, f"pyrunc-engines-{os.getpid()}-{number}")
+    kind = Rootless if is_rootless(request.node.callspec.params["name"]) else Box
+    box = kind(folder, f"pyrunc-engines-{os.getpid()}-{number}")
+    if isinstance(box, Rootless):
+        box.pods = pods
+        give(folder, 1000, 1000)
     yield box
     box.end()
     shutil.rmtree(folder)
 
 
+def is_rootless(name: str) -> bool:
+    return name.startswith("podman-rootless-")
+
+
 def prepare(name: str, box: Box, pods: Pods) -> Json:
     """config.json of a recording, fit for this machine."""
     config = load(name)
-    private = ORACLE[name].get("post", {}).get("own", [])
-    here = Here(box.bundle, box.id, private, pods.namespaces(config), "/proc/self/ns", v2=is_v2())
-    runnable(config, here)
-    give(box.bundle, *mapped(config))
+    if name == "podman-runc-systemd-run-networkns":
+        private = []  # a negative sample: the network is the host's
+    else:
+        private = ORACLE[name].get("post", {}).get("own", KINDS)
+    theirs = pods.namespaces(config, rootless=is_rootless(name))
+    ours = pods.rootless.namespaces if is_rootless(name) else "/proc/self/ns"
+    runnable(config, Here(box.bundle, box.id, private, theirs, ours, v2=is_v2()))
+    give(box.bundle, *mapped(config, rootless=is_rootless(name)))
     (box.bundle / "config.json").write_text(json.dumps(config))
     return config
 
 
 def give(folder: Path, uid: int, gid: int) -> None:
-    if uid or gid:
-        for path in [folder, *folder.rglob("*")]:
+    """To a container's root; but busybox is one file for all tests."""
+    for path in [folder, *folder.rglob("*")] if uid or gid else ():
+        if path.name not in ("busybox", "guest"):
             os.chown(path, uid, gid, follow_symlinks=False)
-            if path.is_file() and not path.is_symlink() and path.name in ("busybox", "guest"):
-                os.chown(path, 0, 0)  # one inode for all tests
 
 
 @contextlib.contextmanager
@@ -80,13 +104,24 @@ def created(box: Box, config: Json) -> Iterator[None]:
         os.close(descriptors[0])
 
 
+def look(box: Box, pods: Pods) -> Json:
+    """The container, seen from where the runtime was called."""
+    if not isinstance(box, Rootless):
+        return facts(box.pid, lambda path: Path(path).read_text(), "/proc/self/ns")
+
+    def read(path: str) -> str:
+        return subprocess.run(pods.rootless.entered(["cat", path]), check=True, capture_output=True, text=True).stdout
+
+    return facts(box.pid, read, pods.rootless.namespaces)
+
+
 @pytest.mark.parametrize("name", RUNNING)
 def test_a_recorded_container_lives_as_it_did(name: str, box: Box, pods: Pods) -> None:
     config = prepare(name, box, pods)
     with created(box, config):
         box.pyrunc("start", box.id)
-        found = facts(box.pid)
-        found["cgroup"] = limits.read(limits.asked(config), lambda controller: box.cgroup(controller, box.pid))
+        found = look(box, pods)
+        found["cgroup"] = {} if is_rootless(name) else limits.read(limits.asked(config), lambda controller: box.cgroup(controller, box.pid))
         inside = box.exec("/bin/busybox", "cat", "/proc/self/status").out
         box.pyrunc("kill", box.id, "KILL")
         box.until("stopped")
@@ -105,5 +140,5 @@ def test_a_negative_sample_is_refused(name: str, box: Box, pods: Pods) -> None:
     (box.rootfs / "etc/passwd").touch(0o644)
     (box.bundle / "config.json").write_text(json.dumps(config))
     error = box.pyrunc("create", "--bundle", box.bundle, box.id, status=1).err
-    assert REFUSED[name] in error
+    assert error.startswith(f"pyrunc: {REFUSED[name]}"), error
     box.check_clean()
