@@ -19,6 +19,7 @@
 #define CHECK_NODE (0)
 #define CHECK_FS (1)
 #define CHECK_BYTE (2)
+#define CHECK_OTHER_FS (3)
 #define REPORT_PID (1)
 #define REPORT_SYNC (2)
 #define REPORT_ERROR (3)
@@ -33,7 +34,7 @@ enum op_code {
 	OP_STORE = 2,
 	/* 0: root fd, 1: path, 2: kind, 3: mode, 4: fd to be like; result: O_PATH fd */
 	OP_MKPATH = 3,
-	/* 0: fd or address, 1: CHECK_NODE, CHECK_FS or CHECK_BYTE, 2: file type, magic or byte, 3: device number */
+	/* 0: fd or address, 1: CHECK_NODE, CHECK_FS, CHECK_OTHER_FS or CHECK_BYTE, 2: type, magic or byte, 3: device */
 	OP_CHECK = 4,
 	/* 0: struct clone_args, 1: its size; the child reports its pid and goes on, the parent leaves */
 	OP_CLONE = 5,

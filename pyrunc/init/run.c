@@ -53,6 +53,10 @@ static s64 check(const s64 *a)
 		s64 error = file_system(a[0], &found);
 		return error ? error : found == (u64)a[2] ? 0 : -E_NODEV;
 	}
+	if (a[1] == CHECK_OTHER_FS) {
+		s64 error = file_system(a[0], &found);
+		return error ? error : found != (u64)a[2] ? 0 : -E_NODEV;
+	}
 	s64 type = file_type(a[0], &found);
 	return type < 0 ? type : type == a[2] && found == (u64)a[3] ? 0 : -E_NODEV;
 }

@@ -60,7 +60,7 @@ def make(mount: Mount, program: Program, root: Op, copy_up: int, *, ordinary: bo
         return None
     late = bool(options.attr_set & MOUNT_ATTR_RDONLY) and (mount.type == "tmpfs" or mount.destination == "/dev")
     tree = _new(mount, program, late=late)
-    target = _target(mount, program, root)
+    target = _target(mount, program, root, ops.KIND_DIRECTORY)
     if mount.type == "tmpfs":
         _inherit(mount, program, tree, target, copy_up, ordinary=ordinary)
     move_mount(program, tree, target, origin=mount.origin)
@@ -87,7 +87,7 @@ def _bind(mount: Mount, program: Program, root: Op, tree: Op) -> None:
     if not options.propagation and mount.type != "cgroup":
         # Copied before or after the host's tree became a slave: either way nothing of the container reaches the host.
         mount_setattr(program, tree, propagation=MS_SLAVE, recursive=True, origin=mount.origin)
-    target = program.mkpath(root, mount.destination, tree, origin=mount.origin)
+    target = _target(mount, program, root, tree)
     move_mount(program, tree, target, origin=mount.origin)
     program.call("close", target)
     program.call("close", tree)
@@ -125,15 +125,18 @@ def _data(mount: Mount, program: Program, context: Op) -> None:
         program.call("fsconfig", context, command, key, value, 0, origin=mount.origin)
 
 
-def _target(mount: Mount, program: Program, root: Op) -> Op:
-    """The directory to mount on. /proc and /sys must be no symlinks, or their mounts would be elsewhere than every
-    later look-up believes (CVE-2019-19921, CVE-2023-28642).
+def _target(mount: Mount, program: Program, root: Op, kind: "Op | int") -> Op:
+    """What to mount on. /proc and /sys must be no symlinks, or their mounts would be elsewhere than every later look-up
+    believes (CVE-2019-19921, CVE-2023-28642); and no symlink of the image may lead into /proc (CVE-2025-52881).
     """
-    target = program.mkpath(root, mount.destination, ops.KIND_DIRECTORY, origin=mount.origin)
-    if mount.type in ("proc", "sysfs"):
+    destination = mount.destination
+    target = program.mkpath(root, destination, kind, origin=mount.origin)
+    if mount.type in ("proc", "sysfs") or destination in ("/proc", "/sys"):
         program.call("close", target)
         resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
-        return openat2(program, root, mount.destination, O_PATH, resolve, origin=mount.origin, to="target")
+        target = openat2(program, root, destination, O_PATH, resolve, origin=mount.origin, to="target")
+    if destination != "/proc" and not destination.startswith("/proc/"):
+        program.check_other_fs(target, PROC_SUPER_MAGIC, origin=mount.origin)
     return target
 
 
@@ -154,9 +157,10 @@ def _inherit(mount: Mount, program: Program, tree: Op, target: Op, copy_up: int,
 def _mount(mount: Mount, program: Program, root: Op) -> None:
     """mount(2), for what only it can say: on ".", which is the opened target; no path of the image is walked."""
     options, origin = mount.options, mount.origin
-    target = _target(mount, program, root)
+    target = _target(mount, program, root, ops.KIND_DIRECTORY)
     data = ",".join(key if value is None else f"{key}={value}" for key, value in options.data)
-    flags = options.legacy_flags | _legacy(options)
+    # The kernel's first four attributes are those of mount(2): the mount has them before anybody can see it.
+    flags = options.legacy_flags | _legacy(options) | options.attr_set & 15
     program.call("fchdir", target, origin=origin)
     program.call("mount", mount.source or mount.type, ".", mount.type, flags, data or None, origin=origin)
     placed = openat2(program, root, mount.destination, O_PATH, origin=origin, to="mounted")

@@ -44,7 +44,7 @@ INSTRUCTIONS = (
     (
         "CHECK",
         CHECK,
-        "0: fd or address, 1: CHECK_NODE, CHECK_FS or CHECK_BYTE, 2: file type, magic or byte, 3: device number",
+        "0: fd or address, 1: CHECK_NODE, CHECK_FS, CHECK_OTHER_FS or CHECK_BYTE, 2: type, magic or byte, 3: device",
     ),
     ("CLONE", CLONE, "0: struct clone_args, 1: its size; the child reports its pid and goes on, the parent leaves"),
     (
@@ -59,7 +59,7 @@ INSTRUCTIONS = (
 )
 
 KIND_DIRECTORY, KIND_FILE, KIND_LIKE = 0, 1, 2
-CHECK_NODE, CHECK_FS, CHECK_BYTE = 0, 1, 2
+CHECK_NODE, CHECK_FS, CHECK_BYTE, CHECK_OTHER_FS = 0, 1, 2, 3
 
 PREPARE, READY, CREATED, COPY_UP = 1, 2, 3, 4
 """The points of SYNC: write id maps and join cgroups; record the container; run host hooks; fill a tmpfs."""
@@ -79,8 +79,8 @@ HOOK_NOT_EXECUTED = -1000
 
 _CONSTANTS = (
     "FORMAT_MAGIC FORMAT_VERSION PROGRAM_MAX REGISTERS_MAX DETAIL_MAX NO_REGISTER IMMEDIATE BLOB REGISTER LOAD"
-    " KIND_DIRECTORY KIND_FILE KIND_LIKE CHECK_NODE CHECK_FS CHECK_BYTE REPORT_PID REPORT_SYNC REPORT_ERROR REPORT_HOOK"
-    " HOOK_TIMED_OUT HOOK_NOT_EXECUTED"
+    " KIND_DIRECTORY KIND_FILE KIND_LIKE CHECK_NODE CHECK_FS CHECK_BYTE CHECK_OTHER_FS REPORT_PID REPORT_SYNC REPORT_ERROR"
+    " REPORT_HOOK HOOK_TIMED_OUT HOOK_NOT_EXECUTED"
 )
 
 

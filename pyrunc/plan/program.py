@@ -179,6 +179,10 @@ class Program:
         """Fail with ENODEV unless `fd` is on a filesystem with the superblock magic (statfs(2))."""
         return self._add(ops.CHECK, "check", (fd, ops.CHECK_FS, magic), origin, None)
 
+    def check_other_fs(self, fd: Op, magic: int, *, origin: str = "") -> Op:
+        """Fail with ENODEV if `fd` is on a filesystem with the superblock magic (statfs(2))."""
+        return self._add(ops.CHECK, "check", (fd, ops.CHECK_OTHER_FS, magic), origin, None)
+
     def check_byte(self, struct: Struct, byte: int, *, origin: str = "") -> Op:
         """Fail with ENODEV unless the first byte of a buffer that the kernel filled is `byte`."""
         return self._add(ops.CHECK, "check", (struct, ops.CHECK_BYTE, byte), origin, None)
