@@ -147,6 +147,20 @@ def test_created_and_paused_containers(box: Box) -> None:
     assert "container not running" in box.pyrunc("update", "--pids-limit", "23", box.id, status=1).err
 
 
+@pytest.mark.view("v2")
+def test_huge_pages_on_v2(box: Box) -> None:
+    """The controller that also a hybrid host has in its cgroup2 tree."""
+    if "hugetlb" not in Path("/sys/fs/cgroup/cgroup.controllers").read_text().split():
+        pytest.skip("needs the controller hugetlb in the cgroup2 tree")
+    box.start({}, "sleep 100")
+    names = (path.name.split(".")[1] for path in box.cgroup("").glob("hugetlb.*.rsvd.max"))
+    size = min(names, key=lambda name: (name[-2:] != "MB", len(name)))
+    patch = {"hugepageLimits": [{"pageSize": size, "limit": 1 << 30}]}
+    box.pyrunc("update", "-r", "-", box.id, stdin=json.dumps(patch))
+    assert (box.cgroup("") / f"hugetlb.{size}.max").read_text().strip() == str(1 << 30)
+    assert saved(box) == patch
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
