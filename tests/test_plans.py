@@ -3,10 +3,12 @@
 
 A case has `about`; `config`; `host`, the facts that differ from HOST; `choices` of the caller (`bpf`: how many
 instructions the seccomp filter has); `exec`: the namespaces to join, for the program of `exec` instead of `create`.
-`make golden` writes the listings anew: it never runs by itself, and its diff is to be read line by line.
+`make golden` writes the listings anew: it never runs by itself, and its diff is to be read line by line. So that it is
+short, instructions have no numbers here, and jumps are told by how many instructions they pass over.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +46,15 @@ def compiled(case: dict[str, Any]) -> tuple[Program, list[str]]:
 def listing(name: str) -> str:
     case = json.loads((PLANS / f"{name}.json").read_text("utf-8"))
     program, warnings = compiled(case)
-    lines = [f"# {case['about']}", *(f"# warning: {warning}" for warning in warnings), *program.listing()]
+    lines = [f"# {case['about']}", *(f"# warning: {warning}" for warning in warnings), *map(short, program.listing())]
     return "\n".join(lines) + "\n"
+
+
+def short(line: str) -> str:
+    """A line of a listing without its number, and with the origin right behind the call."""
+    number, _, rest = line.lstrip().partition(" ")
+    rest = re.sub(r"(then|else) to (\d+)", lambda jump: f"{jump[1]} over {int(jump[2]) - int(number) - 1}", rest)
+    return re.sub(r" +(/\S*)$", r"    \1", rest)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,7 +6,9 @@ import errno
 from pyrunc.linux.uapi import (
     AF_INET,
     IFF_UP,
+    KEY_SPEC_SESSION_KEYRING,
     KEYCTL_JOIN_SESSION_KEYRING,
+    KEYCTL_SETPERM,
     SIOCSIFFLAGS,
     SOCK_CLOEXEC,
     SOCK_DGRAM,
@@ -14,10 +16,19 @@ from pyrunc.linux.uapi import (
 from pyrunc.plan.program import Program, Struct
 
 
+_PERMISSIONS = 0x3F1B0000
+"""All to who possesses it, and to its owner view, read and link, as new keyrings have, and search: keyctl_setperm(3)."""
+
+
 def keyring(program: Program, name: str) -> None:
-    """A session keyring of its own (keyctl(2)): the caller's keys stay out; ENOSYS: a kernel without keyrings."""
+    """A session keyring of its own (keyctl(2)): the caller's keys stay out; ENOSYS: a kernel without keyrings.
+
+    Without the right to search it `exec` would not find it by its name, and make another one.
+    """
     accept = (errno.ENOSYS, errno.EDQUOT)
-    program.call("keyctl", KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0, accept=accept)
+    joined = program.call("keyctl", KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0, accept=accept)
+    program.call("keyctl", KEYCTL_SETPERM, KEY_SPEC_SESSION_KEYRING, _PERMISSIONS, 0, 0)
+    program.here_on_error(joined)
 
 
 def loopback(program: Program) -> None:
