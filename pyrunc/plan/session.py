@@ -15,9 +15,8 @@ from pyrunc.linux.uapi import (
 )
 from pyrunc.plan.program import Program, Struct
 
-
 _PERMISSIONS = 0x3F1B0000
-"""All to who possesses it, and to its owner view, read and link, as new keyrings have, and search: keyctl_setperm(3)."""
+"""All to who possesses it; to its owner view, read and link, as new keyrings have, and search: keyctl_setperm(3)."""
 
 
 def keyring(program: Program, name: str) -> None:
