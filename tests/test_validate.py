@@ -297,7 +297,6 @@ def test_what_is_not_made_is_refused(pointer: str) -> None:
         (("/mounts/0/gidMappings", [ROW]), "/mounts/0/gidMappings"),
         (("/mounts/0/options/-", "ridmap"), "/mounts/0/options/1"),
         (("/linux/intelRdt", {}), "/linux/intelRdt"),
-        (("/process/apparmorProfile", "docker-default"), "/process/apparmorProfile"),
     ],
 )
 def test_what_is_not_made_is_refused_in_mounts_too(change: tuple[str, object], pointer: str) -> None:
@@ -369,7 +368,3 @@ def test_a_process_of_its_own_has_its_own_pointers() -> None:
     with pytest.raises(ConfigError) as caught:
         process_rules.check(Section({"args": ["x"], "cwd": "x"}))
     assert caught.value.pointer == "/cwd"
-    with pytest.raises(ConfigError) as caught:
-        unsupported.check_process(Section({"apparmorProfile": "x"}))
-    assert caught.value.pointer == "/apparmorProfile"
-    unsupported.check_process(Section({"apparmorProfile": "unconfined", "scheduler": None}))

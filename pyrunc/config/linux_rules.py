@@ -134,8 +134,26 @@ def cgroups_path(config: Config) -> None:
 def objects(config: Config) -> None:
     """What other packages read must be what they expect."""
     linux = _linux(config)
-    for field in ("resources", "seccomp", "timeOffsets"):
+    for field in ("resources", "seccomp"):
         linux.section(field)
+
+
+def time_offsets(config: Config) -> None:
+    """Offsets are of a new time namespace: nobody may be in it when it gets them."""
+    linux = _linux(config)
+    offsets = linux.section("timeOffsets")
+    if offsets is None or not offsets.data:
+        return
+    time = paths(config).get("time")
+    if time is None:
+        raise linux.refuse(
+            "timeOffsets", "time namespace offsets specified, but time namespace isn't enabled in the config"
+        )
+    if time:
+        raise linux.refuse(
+            "timeOffsets",
+            "time namespace enabled, but both namespace path and time offsets specified -- you may only provide one",
+        )
 
 
 def sysctl(config: Config) -> None:

@@ -7,15 +7,7 @@ from pyrunc.errors import ConfigError
 _SELINUX = "selinux label is specified in config, but selinux is disabled or not supported"
 
 UNSUPPORTED: tuple[tuple[str, str, tuple[object, ...]], ...] = (
-    ("/process/apparmorProfile", "an AppArmor profile cannot be applied", ("unconfined",)),
-    ("/process/selinuxLabel", _SELINUX, ()),
-    ("/process/scheduler", "", ()),
-    ("/process/ioPriority", "", ()),
-    ("/process/execCPUAffinity", "", ()),
     ("/linux/mountLabel", _SELINUX, ()),
-    ("/linux/timeOffsets", "", ({},)),
-    ("/linux/personality", "", ()),
-    ("/linux/memoryPolicy", "", ()),
     ("/linux/intelRdt", "", ()),
     ("/linux/netDevices", "", ({},)),
 )
@@ -35,16 +27,6 @@ def check(config: Config) -> None:
             raise ConfigError(why or _NOT_MADE, pointer)
     for mount in config.sections("mounts"):
         _mount(mount)
-
-
-def check_process(process: Section) -> None:
-    """The same for a process object of its own (`exec --process`)."""
-    for pointer, why, harmless in UNSUPPORTED:
-        if pointer.startswith("/process/"):
-            key = pointer[9:]
-            value = process.data.get(key)
-            if value not in _NOTHING and value not in harmless:
-                raise process.refuse(key, why or _NOT_MADE)
 
 
 def _at(value: object, pointer: str) -> object:

@@ -154,6 +154,7 @@ RULES = (
     linux_rules.propagation,
     linux_rules.covered_paths,
     linux_rules.sysctl,
+    linux_rules.time_offsets,
 )
 
 WARNINGS = (_newer_version, _relative_mounts, linux_rules.same_devices)

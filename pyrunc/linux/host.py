@@ -11,7 +11,8 @@ class Host:
     than every id to itself, as it does in the initial user namespace. last_cap: highest capability number. bounding,
     permitted: the capability sets of the caller, as bits. stdio: for fds 0, 1, 2 (st_mode, st_rdev, st_uid) or None
     when closed. cgroup_mode: "v1", "v2" or "hybrid". cgroups: rows (name, mount options, mount point, container's path
-    below it) of each hierarchy; name is "" for cgroup2.
+    below it) of each hierarchy; name is "" for cgroup2. lsm: the security modules that label processes and are on, of
+    "apparmor" and "selinux"; None: to be looked up when a plan asks, as few do.
     """
 
     __slots__ = (
@@ -20,6 +21,7 @@ class Host:
         "cgroups",
         "kernel",
         "last_cap",
+        "lsm",
         "machine",
         "own_ids",
         "permitted",
@@ -40,6 +42,7 @@ class Host:
         stdio: "tuple[tuple[int, int, int] | None, ...]" = (None, None, None),
         cgroup_mode: str = "v2",
         cgroups: "tuple[tuple[str, str, str, str], ...]" = (),
+        lsm: "tuple[str, ...] | None" = (),
     ) -> None:
         self.kernel = kernel
         self.machine = machine
@@ -51,11 +54,18 @@ class Host:
         self.stdio = stdio
         self.cgroup_mode = cgroup_mode
         self.cgroups = cgroups
+        self.lsm = lsm
 
     @property
     def rootless(self) -> bool:
         """Whether privileges are those of a user namespace or of an ordinary user: no mknod, no raw procfs writes."""
         return self.uid != 0 or self.own_ids
+
+    def has_lsm(self, name: str) -> bool:
+        """Whether "apparmor" or "selinux" is on."""
+        if self.lsm is None:
+            self.lsm = tuple(module for module, test in (("apparmor", _apparmor), ("selinux", _selinux)) if test())
+        return name in self.lsm
 
 
 def probe() -> Host:
@@ -74,7 +84,23 @@ def probe() -> Host:
         bounding=_capabilities(status, b"\nCapBnd:\t"),
         permitted=_capabilities(status, b"\nCapPrm:\t"),
         stdio=(_stat(0), _stat(1), _stat(2)),
+        lsm=None,
     )
+
+
+def _apparmor() -> bool:
+    try:
+        return _read("/sys/module/apparmor/parameters/enabled")[:1] == b"Y"
+    except OSError:
+        return False
+
+
+def _selinux() -> bool:
+    """Its filesystem is there when it is not disabled; compiled in without a policy it is mounted nowhere."""
+    try:
+        return _read("/sys/fs/selinux/enforce") != b""
+    except OSError:
+        return False
 
 
 def _maps_every_id() -> bool:

@@ -69,6 +69,8 @@ def symbolic(kind: str, value: int) -> str:
         return f"{_FILE_TYPES.get(value & uapi.S_IFMT, '0')}|{value & 0o7777:04o}"
     if kind == "TYPE":
         return _FILE_TYPES.get(value, f"{value:#o}")
+    if kind in ("PERSONALITY", "IOPRIO", "MPOL"):
+        return _scheduling(kind, value)
     if kind == "fd" and value == uapi.AT_FDCWD:
         return "AT_FDCWD"
     if kind == "d" and value == _ALL:
@@ -78,6 +80,19 @@ def symbolic(kind: str, value: int) -> str:
     if kind in _BITS or kind.isupper():
         return _bits(kind, value)
     return str(value)
+
+
+def _scheduling(kind: str, value: int) -> str:
+    """Numbers whose names are rows of linux/scheduling.py."""
+    from pyrunc.linux import scheduling
+
+    if kind == "PERSONALITY":
+        return next(f"PER_{name}" for name, number in scheduling.DOMAINS.items() if number == value)
+    if kind == "IOPRIO":
+        name = next(name for name, number in scheduling.IO_CLASSES.items() if number == value >> 13)
+        return f"{name}|{value & 0x1FFF}"
+    words = [name for name, number in scheduling.MEMORY_MODES.items() if number == value & 0x1FFF]
+    return "|".join([*words, *(name for name, bit in scheduling.MEMORY_FLAGS.items() if value & bit)])
 
 
 def _enumeration(kind: str) -> dict[int, str]:

@@ -15,6 +15,7 @@ from pyrunc.config.fields import Config, Section
 from pyrunc.linux.host import Host
 from pyrunc.linux.uapi import (
     CLONE_NEWNET,
+    CLONE_NEWTIME,
     CLONE_NEWUSER,
     PR_SET_DUMPABLE,
     PR_SET_NAME,
@@ -67,7 +68,8 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
         filesystem.open_sources(program)
     namespaces.join(wanted, program)
     _device_filter(config, host, program)
-    namespaces.clone(wanted, config, host, program)
+    later = _own_clocks(config)
+    namespaces.clone(wanted, config, host, program, later)
 
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     namespaces.enter_cgroups(program, host)
@@ -77,16 +79,22 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
         namespaces.become_root(program, "/linux/uidMappings" if new_user else "/linux/namespaces")
         program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     namespaces.unshare_cgroup(wanted, program)
+    proc = _procfs(config, host, program)
+    if proc is not None and later:
+        from pyrunc.plan import time_offsets
+
+        time_offsets.compile(config, program, proc, foreign=wanted.private("user"))
     program.call("setsid")
-    _session(program, choices, loopback=wanted.new(CLONE_NEWNET))
-    filesystem.make(program)
+    _session(process, program, choices, proc, loopback=wanted.new(CLONE_NEWNET))
+    filesystem.make(program, proc)
     if process is None or command is None:
+        _close(program, proc)
         # start of a container without a process is an error of its own (runtime.md#start); until then it only waits.
         calls.end_hand_over(program)
         program.sync(ops.READY, "ready")
         execve.wait_for_start(program)
         return program
-    _tail(config, command, host, program, choices, filesystem.slave, filesystem.passwd, waits=True)
+    _tail(config, command, host, program, choices, proc, filesystem.slave, filesystem.passwd, waits=True)
     return program
 
 
@@ -98,16 +106,23 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
     section = config.require("process")
     _begin(program, choices, dumpable=False)
     _oom_score(section, host, program)
+    if section.has("execCPUAffinity"):
+        from pyrunc.plan import affinity
+
+        affinity.initial(section, program)
     if flags:
         program.call("setns", program.input("init"), flags)
         program.call("close", program.input("init"))
     namespaces.clone_process(program, host)
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     namespaces.enter_cgroups(program, host)
+    if section.has("execCPUAffinity"):
+        affinity.final(section, program)
     if flags & CLONE_NEWUSER:
         namespaces.become_root(program, "")
+    proc = _procfs(Config({"process": section.data}, config.bundle), host, program)
     program.call("setsid")
-    _session(program, choices, loopback=False)
+    _session(section, program, choices, proc, loopback=False)
     if not namespaces.Namespaces(config).private("mount"):
         from pyrunc.plan import rootfs
 
@@ -122,7 +137,7 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
         from pyrunc.plan import passwd
 
         database = passwd.open_database(program, None)
-    _tail(config, command, host, program, choices, slave, database, waits=False)
+    _tail(config, command, host, program, choices, proc, slave, database, waits=False)
     return program
 
 
@@ -164,9 +179,44 @@ def _device_filter(config: Config, host: Host, program: Program) -> None:
         device_filter.compile(config, host, program, cgroup_fd=program.input("cgroup"))
 
 
-def _session(program: Program, choices: Choices, *, loopback: bool) -> None:
+def _own_clocks(config: Config) -> int:
+    """CLONE_NEWTIME where the time namespace must get its offsets before anybody is in it."""
+    linux = config.section("linux")
+    offsets = linux.section("timeOffsets") if linux is not None else None
+    return CLONE_NEWTIME if offsets is not None and offsets.data else 0
+
+
+def _procfs(config: Config, host: Host, program: Program) -> "Op | None":
+    """A procfs for all that is written there, opened before anything of the image is in reach; None if nothing is."""
+    linux, process = config.section("linux"), config.section("process")
+    origin = "/linux/timeOffsets" if _own_clocks(config) else ""
+    if not origin and linux is not None and linux.strings("sysctl"):
+        origin = "/linux/sysctl"
+    if process is not None and (process.has("selinuxLabel") or process.has("apparmorProfile")):
+        from pyrunc.plan import lsm
+
+        origin = origin or lsm.wanted(process, host)
+    if not origin:
+        return None
+    from pyrunc.plan import procfs
+
+    return procfs.open_private(program, origin)
+
+
+def _close(program: Program, fd: "Op | None") -> None:
+    if fd is not None:
+        program.call("close", fd)
+
+
+def _session(
+    process: "Section | None", program: Program, choices: Choices, proc: "Op | None", *, loopback: bool
+) -> None:
     from pyrunc.plan import session
 
+    if process is not None and proc is not None and process.has("selinuxLabel"):
+        from pyrunc.plan import lsm
+
+        lsm.keyring(process, program, proc)
     if choices.keyring is not None:
         session.keyring(program, choices.keyring)
     if loopback:
@@ -179,6 +229,7 @@ def _tail(
     host: Host,
     program: Program,
     choices: Choices,
+    proc: "Op | None",
     slave: "Op | None",
     passwd: "Op | None",
     *,
@@ -195,6 +246,7 @@ def _tail(
     else:
         stdio.compile(process, host, program)
     rlimits.compile(config, host, program)
+    _scheduling(config, host, program)
     privileged_filter = bool(choices.bpf) and not process.flag("noNewPrivileges")
     capabilities.bounding(config, host, program)
     _working_directory(process, program, lambda: user.identity(config, host, program))
@@ -203,6 +255,8 @@ def _tail(
     capabilities.ambient(config, host, program)
     user.umask(config, host, program)
     execve.look_up(command, program)
+    if proc is not None:
+        _confinement(process, host, program, proc)
     home = _ready(program, host, command, passwd)
     if waits:
         execve.wait_for_start(program)
@@ -218,6 +272,31 @@ def _tail(
         if extra:
             capabilities.sets(config, host, program, 0)
     execve.execute(command, program, home)
+
+
+def _scheduling(config: Config, host: Host, program: Program) -> None:
+    """What execve(2) keeps: priorities, while there are rights to take them; execution domain; memory policy."""
+    process, linux = config.require("process"), config.section("linux")
+    if process.has("scheduler") or process.has("ioPriority"):
+        from pyrunc.plan import scheduler
+
+        scheduler.compile(config, host, program)
+    if linux is not None and linux.has("personality"):
+        from pyrunc.plan import personality
+
+        personality.compile(config, program)
+    if linux is not None and linux.has("memoryPolicy"):
+        from pyrunc.plan import memory_policy
+
+        memory_policy.compile(config, program)
+
+
+def _confinement(process: Section, host: Host, program: Program, proc: Op) -> None:
+    if process.has("selinuxLabel") or process.has("apparmorProfile"):
+        from pyrunc.plan import lsm
+
+        lsm.execute(process, host, program, proc)
+    program.call("close", proc)
 
 
 def _working_directory(process: Section, program: Program, identity: "Callable[[], None]") -> None:

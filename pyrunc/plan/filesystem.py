@@ -61,11 +61,11 @@ class Filesystem:
         mounts.open_sources(self.mounts, program)
         self.sources_open = True
 
-    def make(self, program: Program) -> None:
+    def make(self, program: Program, proc: "Op | None") -> None:
+        """`proc`: a procfs of our own, where sysctls are to be set."""
         from pyrunc.plan import rootfs
 
         if not self.private:
-            proc = self._procfs(program)
             self._hooks(program)
             rootfs.enter(program, self.config)
             self._names(program, proc)
@@ -78,7 +78,6 @@ class Filesystem:
         rootfs.isolate(program)
         if not self.sources_open:
             self.open_sources(program)
-        proc = self._procfs(program)
         masks = self._masks(program)
         root = rootfs.attach(self.config, program)
         late = self._mounts(program, root)
@@ -110,14 +109,6 @@ class Filesystem:
             folder = program.mkpath(root, process.text("cwd"), ops.KIND_DIRECTORY, origin=process.at("cwd"))
             folder.accept = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
             program.call("close", folder, accept=(errno.EBADF,))
-
-    def _procfs(self, program: Program) -> "Op | None":
-        linux = self.config.section("linux")
-        if linux is None or not linux.strings("sysctl"):
-            return None
-        from pyrunc.plan import procfs
-
-        return procfs.open_private(program, "/linux/sysctl")
 
     def _masks(self, program: Program) -> "Masks | None":
         linux = self.config.section("linux")
@@ -192,8 +183,8 @@ class Filesystem:
             from pyrunc.plan import uts
 
             uts.compile(self.config, self.host, program)
-        if proc is not None:
+        linux = self.config.section("linux")
+        if proc is not None and linux is not None and linux.strings("sysctl"):
             from pyrunc.plan import sysctl
 
             sysctl.compile(self.config, self.host, program, proc)
-            program.call("close", proc)

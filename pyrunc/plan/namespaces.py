@@ -74,12 +74,12 @@ def join(wanted: Namespaces, program: Program) -> None:
         program.call("close", fd, accept=(errno.EBADF,))
 
 
-def clone(wanted: Namespaces, config: Config, host: Host, program: Program) -> None:
-    """Make the new namespaces and go on in them.
+def clone(wanted: Namespaces, config: Config, host: Host, program: Program, later: int) -> None:
+    """Make the new namespaces, but those of `later` (CLONE_NEW*), and go on in them.
 
     The cgroup namespace is made later (`unshare_cgroup`): its root is the cgroup where its maker is by then.
     """
-    _clone(program, host, wanted.flags & ~CLONE_NEWCGROUP, "/linux/namespaces" if config.has("linux") else "")
+    _clone(program, host, wanted.flags & ~(CLONE_NEWCGROUP | later), "/linux/namespaces" if config.has("linux") else "")
 
 
 def clone_process(program: Program, host: Host) -> None:

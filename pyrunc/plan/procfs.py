@@ -21,11 +21,15 @@ _FLAGS = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 
 
 def open_private(program: Program, origin: str) -> Op:
-    """Its descriptor. Where a nested container may not mount procfs (EPERM): /proc without what lies over it."""
+    """Its descriptor. Where procfs may not be mounted (EPERM: in a nested container, or for a pid namespace that the
+    user namespace does not own): /proc without what lies over it.
+    """
     context = program.call("fsopen", "proc", FSOPEN_CLOEXEC, origin=origin, to="context")
-    program.call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0, origin=origin)
-    proc = program.call("fsmount", context, FSMOUNT_CLOEXEC, _FLAGS, origin=origin, to="proc", accept=(errno.EPERM,))
+    denied = (errno.EPERM,)
+    made = program.call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0, origin=origin, accept=denied)
+    proc = program.call("fsmount", context, FSMOUNT_CLOEXEC, _FLAGS, origin=origin, to="proc", accept=denied)
     done = program.jump()
+    program.here_on_error(made)
     program.here_on_error(proc)
     copy = program.call("open_tree", AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, origin=origin, to="proc")
     copy.register = proc.register
