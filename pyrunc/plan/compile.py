@@ -195,7 +195,8 @@ def _procfs(config: Config, host: Host, program: Program) -> "Op | None":
     if process is not None and (process.has("selinuxLabel") or process.has("apparmorProfile")):
         from pyrunc.plan import lsm
 
-        origin = origin or lsm.wanted(process, host)
+        label = lsm.wanted(process, host)
+        origin = origin or label
     if not origin:
         return None
     from pyrunc.plan import procfs
