@@ -49,13 +49,9 @@ static s64 check(const s64 *a)
 	u64 found = 0;
 	if (a[1] == CHECK_BYTE)
 		return *(const u8 *)a[0] == a[2] ? 0 : -E_NODEV;
-	if (a[1] == CHECK_FS) {
+	if (a[1] == CHECK_FS || a[1] == CHECK_OTHER_FS) {
 		s64 error = file_system(a[0], &found);
-		return error ? error : found == (u64)a[2] ? 0 : -E_NODEV;
-	}
-	if (a[1] == CHECK_OTHER_FS) {
-		s64 error = file_system(a[0], &found);
-		return error ? error : found != (u64)a[2] ? 0 : -E_NODEV;
+		return error ? error : (found == (u64)a[2]) == (a[1] == CHECK_FS) ? 0 : -E_NODEV;
 	}
 	s64 type = file_type(a[0], &found);
 	return type < 0 ? type : type == a[2] && found == (u64)a[3] ? 0 : -E_NODEV;

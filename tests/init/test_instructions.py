@@ -17,6 +17,7 @@ from pyrunc.linux.uapi import (
     FSCONFIG_CMD_CREATE,
     FSCONFIG_SET_STRING,
     FSOPEN_CLOEXEC,
+    PROC_SUPER_MAGIC,
     S_IFCHR,
     S_IFDIR,
 )
@@ -47,6 +48,11 @@ FAILING: dict[str, tuple[Callable[[Program], object], int]] = {
     "check of no descriptor": (lambda p: p.check(closed(p), S_IFCHR, NULL), errno.EBADF),
     "check of a filesystem": (lambda p: p.check_fs(open_null(p), 1), errno.ENODEV),
     "check of a filesystem of no descriptor": (lambda p: p.check_fs(closed(p), 1), errno.EBADF),
+    "check of another filesystem": (
+        lambda p: p.check_other_fs(p.call("openat", AT_FDCWD, "/proc", 0, 0, to="proc"), PROC_SUPER_MAGIC),
+        errno.ENODEV,
+    ),
+    "check of another filesystem of no descriptor": (lambda p: p.check_other_fs(closed(p), 1), errno.EBADF),
     "check of a byte": (lambda p: p.check_byte(Struct("Q", ord("x")), ord("/")), errno.ENODEV),
     "clone": (lambda p: p.clone(clone_args(1)), errno.EINVAL),
     "exec": (lambda p: p.exec(["/nowhere"], ["x"], [], origin=""), errno.ENOENT),
@@ -207,6 +213,17 @@ def test_within_is_a_place_for_the_kernel() -> None:
         program.call("write", program.input("out"), buffer, 8)
 
     assert written(build) == b"HOME=/\0\0"
+
+
+def test_checks_that_hold() -> None:
+    def build(program: Program) -> None:
+        proc = program.call("openat", AT_FDCWD, "/proc", 0, 0, to="proc")
+        program.check_fs(proc, PROC_SUPER_MAGIC)
+        program.check_other_fs(proc, 1)
+        program.check(proc, S_IFDIR, 0)
+        program.check(open_null(program), S_IFCHR, NULL)
+
+    assert written(build) == b""
 
 
 def test_a_byte_that_the_kernel_wrote_is_checked() -> None:
