@@ -58,7 +58,7 @@ class Device:
 
 
 def wanted(config: Config) -> list[Device]:
-    """The configured devices, and those of the default ones that no entry replaces, nor a mount, as rootless podman's."""
+    """The configured devices, and the default ones that no entry replaces, nor a mount, as rootless podman's."""
     linux = config.section("linux")
     devices = [_device(section) for section in linux.sections("devices")] if linux is not None else []
     taken = {device.path for device in devices} | {mount.text("destination") for mount in config.sections("mounts")}
