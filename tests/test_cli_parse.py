@@ -12,7 +12,7 @@ from pyrunc.errors import UsageError
 
 SHAPES = Path(__file__).with_name("fixtures") / "engine_shapes.tsv"
 # Verbs that engines use and pyrunc does not have yet.
-MISSING = {"checkpoint", "features", "restore"}
+MISSING = {"checkpoint", "restore"}
 
 
 def call(*argv: str) -> Call:

@@ -230,6 +230,7 @@ _ROWS = (
         (),
         help="print the syscalls that create would make; touches nothing",
     ),
+    Command("features", (), (), help="print what this version can do, as JSON"),
     Command("version", (), (), help="print the version"),
     Command("help", (), ("topic",), required=0, module="", help="explain a command"),
     Command("completion", (), ("shell",), module="", help="print the completion script for bash, zsh or fish"),

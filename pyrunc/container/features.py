@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`features`: what this version can do (features.md), from the rows by which it takes and refuses a config.json.
+
+All of it is of the version, not of the host (SPEC-376), but for what features-linux.md itself ties to the kernel and
+libseccomp: supportedFlags, and the annotation with libseccomp's version.
+"""
+
+from pyrunc import SPEC_VERSION, VERSION
+from pyrunc.cgroups.driver import MANAGERS
+from pyrunc.cgroups.resources import ROWS
+from pyrunc.config.unsupported import MOUNT_FIELDS, MOUNT_OPTIONS, UNSUPPORTED
+from pyrunc.config.validate import HOOKS
+from pyrunc.container.kill import STOP_SIGNAL
+from pyrunc.errors import HostError
+from pyrunc.linux.capabilities import CAPABILITIES
+from pyrunc.linux.mount_flags import names
+from pyrunc.linux.namespaces import NAMESPACES
+from pyrunc.linux.scheduling import MEMORY_FLAGS, MEMORY_MODES
+from pyrunc.linux.seccomp_rows import ACTIONS, ARCHITECTURES, FLAGS, OPERATORS
+from pyrunc.seccomp import filter as libseccomp
+from pyrunc.seccomp import flags, profile
+
+SPEC_VERSION_MIN = "1.0.0"
+
+
+def features() -> dict[str, object]:
+    """The features structure. A list that is there and empty says that none of its kind is recognised (SPEC-377)."""
+    return {
+        "ociVersionMin": SPEC_VERSION_MIN,
+        "ociVersionMax": SPEC_VERSION,
+        "hooks": list(HOOKS),
+        "mountOptions": [name for name in names() if name not in MOUNT_OPTIONS],
+        "linux": _linux(),
+        "annotations": _annotations(),
+        "potentiallyUnsafeConfigAnnotations": [STOP_SIGNAL],
+    }
+
+
+def _linux() -> dict[str, object]:
+    rdt = _made("/linux/intelRdt")
+    return {
+        "namespaces": sorted(NAMESPACES),
+        "capabilities": list(CAPABILITIES),
+        "cgroup": {
+            "v1": any(row[2] for row in ROWS),
+            "v2": any(row[3] for row in ROWS),
+            "systemd": "systemd" in MANAGERS,
+            "systemdUser": "systemd" in MANAGERS,
+            "rdma": any(row[1] == "rdma" for row in ROWS),
+        },
+        "seccomp": {
+            "enabled": True,
+            "actions": sorted(set(ACTIONS) - set(profile.NOT_MADE)),
+            "operators": sorted(OPERATORS),
+            "archs": sorted(ARCHITECTURES),
+            "knownFlags": sorted(FLAGS),
+            "supportedFlags": [name for name in sorted(FLAGS) if flags.is_available(FLAGS[name])],
+        },
+        "apparmor": {"enabled": _made("/process/apparmorProfile")},
+        "selinux": {"enabled": _made("/process/selinuxLabel") and _made("/linux/mountLabel")},
+        "intelRdt": {"enabled": rdt, "schemata": rdt, "monitoring": rdt},
+        "memoryPolicy": {"modes": sorted(MEMORY_MODES), "flags": sorted(MEMORY_FLAGS)},
+        "mountExtensions": {"idmap": {"enabled": not MOUNT_FIELDS}},
+        "netDevices": {"enabled": _made("/linux/netDevices")},
+    }
+
+
+def _made(pointer: str) -> bool:
+    """Whether a property is applied, not refused."""
+    return all(row[0] != pointer for row in UNSUPPORTED)
+
+
+def _annotations() -> dict[str, str]:
+    found = {"pyrunc.version": VERSION, "org.opencontainers.runc.checkpoint.enabled": "false"}
+    try:
+        found["io.github.seccomp.libseccomp.version"] = libseccomp.version(libseccomp.load())
+    except HostError:
+        pass  # a profile would be refused for the same reason
+    return found
