@@ -150,7 +150,8 @@ class Conversation:
             return killed(self._draft.cgroup, "while it set up the container")
         process = self._draft.config.section("process")
         command = Command(process) if process is not None else None
-        return failure(self._draft.program, report, self.pid or self._parent_stage, command)
+        pid = self.pid or self._parent_stage
+        return failure(self._draft.program, report, pid, command, self._record.rootfs)
 
     def kill(self) -> None:
         """End every stage of the helper, and with it whatever it has started in a pid namespace of its own."""

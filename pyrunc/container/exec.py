@@ -266,7 +266,8 @@ class _Execution:
                 from pyrunc.plan.execve import Command
                 from pyrunc.process.explain import failure
 
-                raise failure(self._program, report, self.pid, Command(self._config.require("process")))
+                command = Command(self._config.require("process"))
+                raise failure(self._program, report, self.pid, command, self._record.rootfs)
             if report.kind == ops.REPORT_PID:
                 self.pid = report.value
                 self._pidfd = posix.pidfd_open(self.pid)

@@ -121,7 +121,7 @@ def _failure(entry: Entry, record: "Record", report: Report) -> PyruncError:
     from pyrunc.process.explain import failure_of_tail
 
     command = Command(saved_config(entry, record).require("process"))
-    error = failure_of_tail(record.tail, report, record.pid, command)
+    error = failure_of_tail(record.tail, report, record.pid, command, record.rootfs)
     stop(entry, record)
     return error
 

@@ -23,7 +23,7 @@ def identity(config: Config, host: Host, program: Program) -> None:
     groups = list(dict.fromkeys(user.integers("additionalGids", 0, ID_MAX)))
     if uid:
         program.call("prctl", PR_SET_KEEPCAPS, 1, 0, 0, 0, origin=f"{_ORIGIN}/uid")
-    _groups(config, host, program, groups)
+    _groups(config, host, program, groups, gid)
     program.call("setresgid", gid, gid, gid, origin=f"{_ORIGIN}/gid")
     program.call("setresuid", uid, uid, uid, origin=f"{_ORIGIN}/uid")
     # Another user's process is as dumpable as the sysctl fs.suid_dumpable says (CVE-2016-9962)
@@ -38,11 +38,13 @@ def umask(config: Config, host: Host, program: Program) -> None:  # noqa: ARG001
     program.call("umask", mask, origin=f"{_ORIGIN}/umask" if given else "")
 
 
-def _groups(config: Config, host: Host, program: Program, groups: list[int]) -> None:
+def _groups(config: Config, host: Host, program: Program, groups: list[int], gid: int) -> None:
     """Exactly these supplementary groups. Where a user namespace forbids it (/proc/PID/setgroups, user_namespaces(7))
-    the caller's groups stay, unmapped, as with runc: an ordinary user cannot leave a group that may exclude him.
+    the caller's groups stay, unmapped, as with runc: an ordinary user cannot leave a group that may exclude him. Groups
+    that are asked for are an error there, but the process's own, which podman lists too.
     """
-    accept = (EPERM,) if host.rootless or paths(config).get("user") else ()
+    denied = host.rootless or bool(paths(config).get("user"))
+    accept = (EPERM,) if denied and all(group == gid for group in groups) else ()
     origin = f"{_ORIGIN}/additionalGids"
     array = Struct(f"{len(groups)}I", *groups) if groups else None
     program.call("setgroups", len(groups), array, origin=origin, accept=accept)

@@ -35,11 +35,13 @@ _STRING_MAX = 131072
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
-def reason(command: "Command", number: int, pid: int) -> str:
-    """One line for the user; `number` is the errno of execve(2) or of the look-up before it, `pid` waits."""
+def reason(command: "Command", number: int, pid: int, rootfs: str) -> str:
+    """One line for the user; `number` is the errno of execve(2) or of the look-up before it, `pid` waits, `rootfs` is
+    the host's path of its root.
+    """
     program = command.args[0]
     shown = f'exec: "{program}"'
-    view = View(pid, where="in the container")
+    view = View(pid, where="in the container", instead=rootfs)
     try:
         path = _found(command, view)
         if "/" not in program and path is None and number in _ABSENT:

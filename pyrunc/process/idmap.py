@@ -155,7 +155,7 @@ def _by_tool(pid: int, linux: "Section", key: str, rows: Rows, tool: str, ranges
         child = posix.posix_spawn(path, argv, {"PATH": "/usr/bin:/bin"}, file_actions=actions, setsigmask=())
         posix.close(end)
         end = -1
-        text = posix.read(said, _TOOL_TEXT).decode("utf-8", "backslashreplace").strip().replace("\n", ", ")
+        text = posix.read(said, _TOOL_TEXT).decode("utf-8", "backslashreplace").strip(" .\n").replace("\n", ", ")
         status = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
     finally:
         posix.close(said)

@@ -34,18 +34,24 @@ _KINDS = {
 class View:
     """What a process sees as "/", or with `below` the tree that begins at that path of it.
 
-    A process that cannot be looked at (gone, or not dumpable for an ordinary user) gives EACCES for every path.
+    A process that cannot be looked at (not dumpable, so that an ordinary user may not) is taken to see the host's tree
+    `instead`, the one that its root is made of: mounts are missing there. One that is gone gives EACCES for every path.
     """
 
     __slots__ = ("_root", "pid", "where")
 
-    def __init__(self, pid: int, below: str = "", where: str = "on the host") -> None:
+    def __init__(self, pid: int, below: str = "", where: str = "on the host", instead: str = "/") -> None:
         self.pid = pid
         self.where = where
-        try:
-            self._root = posix.open(f"/proc/{pid or 'self'}/root", O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
-        except OSError:
-            self._root = -1
+        self._root = -1
+        for path in (f"/proc/{pid or 'self'}/root", instead):
+            try:
+                self._root = posix.open(path, O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+            except PermissionError:
+                continue
+            except OSError:
+                pass
+            break
         if below and self._root >= 0:
             outer, self._root = self._root, _openat2(self._root, below, O_PATH | posix.O_DIRECTORY)
             posix.close(outer)
@@ -127,7 +133,7 @@ class View:
             if facts == ENOTDIR:
                 return f'"{before}" is a {self.kind(before) or "file"} {self.where}'
             if facts == EACCES:
-                return ""
+                return _closed_to(self.pid, before, self.facts(before)) if denied else ""
             refusal = _closed_to(self.pid, before, self.facts(before)) if denied else ""
             if refusal:
                 return refusal

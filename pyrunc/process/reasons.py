@@ -22,22 +22,27 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES)
 
 
 class Failure:
-    """An instruction that failed: its op, its errno, what the kernel said beside it, the pid that waits (0: none)."""
+    """An instruction that failed: its op, its errno, what the kernel said beside it, the pid that waits (0: none), and
+    the path of the container's root on the host.
+    """
 
-    __slots__ = ("number", "op", "pid", "program", "said")
+    __slots__ = ("_root", "number", "op", "pid", "program", "said")
 
-    def __init__(self, program: "Program", op: Op, number: int, said: list[str], pid: int) -> None:
+    def __init__(self, program: "Program", op: Op, number: int, said: list[str], pid: int, root: str) -> None:
         self.program = program
         self.op = op
         self.number = number
         self.said = said
         self.pid = pid
+        self._root = root
 
     def rootfs(self) -> View:
         """The container's root filesystem, with what is mounted in it by now."""
         path = next((text(op.operands[1]) for op in self.program.ops if op.to == "place"), "")
         pivoted = any(op.name in ("pivot_root", "chroot") for op in self.program.ops[: self.op.index])
-        return View(self.pid, "" if pivoted else path, "in the root filesystem")
+        if pivoted or not path:
+            return View(self.pid, "", "in the root filesystem", self._root)
+        return View(self.pid, path, "in the root filesystem")
 
     def host(self) -> View:
         """The host's files as the process sees them, before it has left them."""

@@ -20,7 +20,7 @@ HINTS = {
     ("clone3", errno.EINVAL): "this kernel lacks one of the namespaces",
     ("write", errno.ENOSPC): "the cpuset has no cpus or no memory nodes",
     ("pivot_root", errno.EINVAL): "the host's root is the initial ramfs; use --no-pivot",
-    ("setgroups", errno.EPERM): "the user namespace denies setgroups",
+    ("setgroups", errno.EPERM): "the user namespace denies setgroups; one that newgidmap maps allows it",
     ("mount_setattr", errno.EPERM): "a flag of the mount is locked: it comes from another user namespace",
     ("mount", errno.EPERM): "this filesystem may not be mounted in a user namespace",
     ("fsopen", errno.EPERM): "mounting needs CAP_SYS_ADMIN in the user namespace of the mount namespace",
