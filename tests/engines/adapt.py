@@ -56,8 +56,8 @@ def plannable(config: Json) -> Json:
 
 class Here:
     """What this machine gives in place of the engine's. bundle: a folder with rootfs/ and sources/, on a shared mount;
-    token: unique to the test, and part of the path of each cgroup; private: the namespaces that the oracle has as not the
-    caller's; holders: /proc/PID/ns of a process with namespaces of its own, and of us; v2: cgroup2 alone is mounted.
+    token: unique to the test, and part of each cgroup's path; private: the namespaces that are not the caller's in the
+    oracle; holders: /proc/PID/ns of a process with namespaces of its own, and of us; v2: cgroup2 alone is mounted.
     """
 
     def __init__(self, bundle: Path, token: str, private: Sequence[str], own: str, host: str, *, v2: bool) -> None:

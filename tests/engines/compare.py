@@ -27,8 +27,8 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "console")
 
 
 def facts(pid: int, read: Callable[[str], str], caller: str) -> Json:
-    """The process in the form of the oracle's `post`; `read` reads a file where the runtime was called, whose namespaces
-    are the folder `caller`.
+    """The process in the form of the oracle's `post`; `read` reads a file as the runtime's caller sees it, `caller` is
+    the folder with his namespaces.
     """
     proc = f"/proc/{pid}"
     return {
@@ -37,6 +37,7 @@ def facts(pid: int, read: Callable[[str], str], caller: str) -> Json:
         "own": [kind for kind in KINDS if os.readlink(f"{proc}/ns/{kind}") != os.readlink(f"{caller}/{kind}")],
         "oom_score_adj": int(read(f"{proc}/oom_score_adj")),
         "uid_map": [[int(word) for word in line.split()] for line in read(f"{proc}/uid_map").splitlines()],
+        "cgroup": {},
     }
 
 
@@ -71,7 +72,7 @@ def differences(name: str, config: Json, found: Json, inside: str) -> list[Diffe
 
 
 def _process(theirs: dict[str, str], ours: dict[str, str], *, mapped: bool) -> list[Difference]:
-    """The lines of /proc/PID/status; outside of a user namespace nobody can have a capability that this machine has not."""
+    """The lines of /proc/PID/status; without a user namespace nobody has a capability that this machine has not."""
     bounding = -1 if mapped else int(Path("/proc/self/status").read_text().partition("CapBnd:\t")[2][:16], 16)
     rows: list[Difference] = []
     for field in STATUS:
@@ -98,7 +99,7 @@ def _score(config: Json, theirs: int, recorded: Json) -> int:
     asked = config["process"].get("oomScoreAdj")
     if asked is None:
         return int(Path("/proc/self/oom_score_adj").read_text())
-    return theirs if asked == recorded["process"]["oomScoreAdj"] else int(asked)
+    return theirs if asked == recorded["process"].get("oomScoreAdj") else int(asked)
 
 
 def _mounts(config: Json, theirs: list[list[str]], ours: list[list[str]]) -> list[Difference]:
@@ -106,8 +107,8 @@ def _mounts(config: Json, theirs: list[list[str]], ours: list[list[str]]) -> lis
     rows: list[Difference] = []
     for point in sorted(one.keys() | two.keys()):
         kind, asked = kind_of(config, point)
-        sides = [normal(kind, asked, side[point]) if point in side else None for side in (one, two)]
-        rows.append((f"{kind} {point}", *sides))
+        first, second = (normal(kind, asked, side[point]) if point in side else None for side in (one, two))
+        rows.append((f"{kind} {point}", first, second))
     return rows
 
 
@@ -177,13 +178,13 @@ Predicate = Callable[[Context, str, Any, Any], bool]
 
 
 def _absent(_: Context, what: str, theirs: Any, ours: Any) -> bool:
-    kind, _, point = what.partition(" ")
-    return kind in ("masked", "readonly") and ours is None and not os.path.lexists(point)
+    kind, *point = what.split(" ")
+    return kind in ("masked", "readonly") and ours is None and not os.path.lexists(point[0])
 
 
 def _present(_: Context, what: str, theirs: Any, ours: Any) -> bool:
-    kind, _, point = what.partition(" ")
-    return kind in ("masked", "readonly") and theirs is None and os.path.lexists(point)
+    kind, *point = what.split(" ")
+    return kind in ("masked", "readonly") and theirs is None and os.path.lexists(point[0])
 
 
 def _stricter_mask(_: Context, what: str, theirs: Any, ours: Any) -> bool:
@@ -241,30 +242,32 @@ def _no_swap(_: Context, what: str, theirs: Any, ours: Any) -> bool:
 
 
 PROPAGATIONS = ("", "shared", "slave", "shared slave")
+OF_THE_MACHINE = (
+    "a path that this kernel does not have needs no mask",
+    "a path that the recording kernel did not have has a mask here",
+    "on cgroup v1 type cgroup is a tmpfs with the hierarchies",
+    "this kernel does not count swap",
+)
 DELIBERATE: tuple[tuple[str, Predicate], ...] = (
-    ("a path that this kernel does not have needs no mask", _absent),
-    ("a path that the recording kernel did not have has a mask here", _present),
-    (
-        "masks are read-only, nosuid and noexec, and a file's is the host's /dev/null, verified, never the container's,"
-        " which runc 1.1 binds (CVE-2025-31133)",
-        _stricter_mask,
-    ),
-    ("on cgroup v1 type cgroup is a tmpfs with the hierarchies", _hierarchies),
-    (
-        "linux.rootfsPropagation is the root's propagation, recursive if it says so (config-linux.md#rootfs-mount-"
-        "propagation); runc before 1.2 sets it before the pivot, where a private bind takes its effect away",
-        _propagated,
-    ),
+    *zip(OF_THE_MACHINE, (_absent, _present, _hierarchies, _no_swap), strict=True),
+    ("masks are read-only, nosuid, noexec; a file's is the host's /dev/null, runc 1.1's the image's", _stricter_mask),
+    ("theirs set rootfsPropagation before they bind the root privately, so that it does not reach it", _propagated),
     ("crun makes a mount read-only, and not its file system", _sysfs),
     ("a tmpfs without mode has that of its mount point: runc says it in an option, we by fchmod(2)", _mode),
     ("the oracle is of before execve(2), which leaves capabilities to root and to ambient ones", _executed),
     ("the oracle is of before `start`, when crun has not yet loaded a filter", _late_filter),
     ("buildah calls the runtime in a mount namespace where nothing is shared", _buildah),
     ("the annotation run.oci.keep_original_groups is crun's; runc does not know it", _kept_groups),
-    ("crun without root leaves additionalGids out; config.md asks for them, and podman's user namespace allows it", _given_groups),
-    ("runc hides the cgroups that it may not mount; on v1 ours are as read-only, and have the flags asked for", _hidden_cgroups),
-    ("this kernel does not count swap", _no_swap),
+    (
+        "crun without root leaves additionalGids out; config.md asks for them, and podman's user namespace allows it",
+        _given_groups,
+    ),
+    (
+        "runc hides the cgroups that it may not mount; ours are as read-only, and have the flags asked for",
+        _hidden_cgroups,
+    ),
 )
+"""Why a difference is meant, and which one it is."""
 
 
 def _meant(context: Context, row: Difference) -> bool:

@@ -61,7 +61,7 @@ class Pod:
         self._process = subprocess.Popen(self.inside(words), stdin=subprocess.DEVNULL)
         self._wait("user" if maps else "net")
         for field, name in (("uidMappings", "uid_map"), ("gidMappings", "gid_map")) if maps else ():
-            rows = [f"{row['containerID']} {row['hostID']} {row['size']}\n" for row in maps[field]]
+            rows = [f"{row['containerID']} {row['hostID']} {row['size']}\n" for row in (maps or {})[field]]
             words = ["tee", f"/proc/{self._process.pid}/{name}"]
             subprocess.run(self.inside(words), input="".join(rows), text=True, check=True, stdout=subprocess.DEVNULL)
         self.pid = self._child()

@@ -32,7 +32,6 @@ ORACLE = _oracle()
 
 _LATER = {
     "podman-runc-systemd-run-idmapvol": "/mounts/0/uidMappings",
-    "podman-runc-systemd-run-personality": "/linux/personality",
     "podman-runc-systemd-run-volidmap": "/mounts/0/uidMappings",
 }
 
@@ -42,11 +41,11 @@ def _is_refused(pointer: str) -> bool:
 
 
 SECOND_HALF = {name: pointer for name, pointer in _LATER.items() if _is_refused(pointer)}
-"""Those with a property that this version refuses by name, and its pointer; one that it does not runs as the others do."""
+"""Those with a property that this version refuses by name, and its pointer; without it they run as the others."""
 
-_NO_SUCH = "/process/args/0: exec: \"/does/not/exist\": no such file or directory"
-_NOPE = "/process/args/0: exec: \"/nope\": no such file or directory"
-_PERMISSION = "/process/args/0: exec: \"/etc/passwd\": permission denied"
+_NO_SUCH = '/process/args/0: exec: "/does/not/exist": no such file or directory'
+_NOPE = '/process/args/0: exec: "/nope": no such file or directory'
+_PERMISSION = '/process/args/0: exec: "/etc/passwd": permission denied'
 REFUSED = {
     "cri-cgroupfs-container-nocmd": _NOPE,
     "ctr-cgroupfs-run-nocmd": _NOPE,
@@ -54,7 +53,7 @@ REFUSED = {
     "docker-crun-run-nocmd": _NOPE,
     "docker-systemd-run-badmount": "/mounts/7: move_mount(",
     "docker-systemd-run-nocmd": _NO_SUCH,
-    "docker-systemd-run-nocmd2": "/process/args/0: exec: \"doesnotexist\": executable file not found in $PATH",
+    "docker-systemd-run-nocmd2": '/process/args/0: exec: "doesnotexist": executable file not found in $PATH',
     "podman-crun-systemd-run-nocmd": _NO_SUCH,
     "podman-crun-systemd-run-nocmd-2": _NO_SUCH,
     "podman-crun-systemd-run-notexec": _PERMISSION,
@@ -64,7 +63,7 @@ REFUSED = {
     "podman-runc-systemd-run-nocmd": _NO_SUCH,
     "podman-runc-systemd-run-notexec": _PERMISSION,
 }
-"""Those that the real runtime refused for what is in them; how our refusal begins, in the words that engines look for."""
+"""Those that the real runtime refused for what is in them; how our refusal begins, in words that engines look for."""
 
 ACCEPTED = {
     "cri-systemd-sandbox-userns": "a path of cgroupfs for the systemd manager; we have cgroupfs",

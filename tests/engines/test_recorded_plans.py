@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pyrunc plan` of every recorded configuration: accepted as by the real runtime, or refused with a pointer, by name."""
+"""`pyrunc plan` of every recorded configuration: accepted as by the real runtime, or refused by name."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_a_sysctl_of_the_hosts_network_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_adapted_would_be_refused(name: str, tmp_path: Path) -> None:
-    """cgroupsPath of systemd, and an AppArmor profile: never ignored."""
+    """The path of systemd, and a profile of AppArmor: never ignored."""
     config, fit = load(name), plannable(load(name))
     if name in SECOND_HALF:
         return
