@@ -6,6 +6,7 @@ import posix
 import time
 
 from pyrunc.cgroups import files
+from pyrunc.cgroups.path import POINTER
 from pyrunc.errors import CgroupError
 from pyrunc.linux.errnos import reason
 
@@ -46,6 +47,14 @@ def _make(directory: str, leaf: str, made: list[str]) -> None:
         return
     if directory not in made:
         made.append(directory)
+
+
+def not_made(directory: str, error: OSError) -> CgroupError:
+    """The error of a cgroup that could not be made."""
+    why = ""
+    if error.errno in files.DENIED:
+        why = "the caller may not make cgroups there; without cgroupsPath an ordinary user's container does without one"
+    return files.failure("mkdir", directory, error, why, POINTER)
 
 
 def unmake(made: list[str]) -> None:

@@ -61,7 +61,7 @@ class Legacy(Cgroup):
                 tree.make(leaf, planned, self.made)
             except OSError as error:
                 if error.errno not in files.DENIED or not self._lenient:
-                    raise files.failure("mkdir", leaf, error) from error
+                    raise tree.not_made(leaf, error) from error
                 self._drop(leaf)
                 continue
             if leaf not in self.made and (pids := files.processes(leaf)):
@@ -116,7 +116,7 @@ class Legacy(Cgroup):
             return CgroupError(f"this kernel has no {file} in a cgroup of {name}", write.pointer)
         why = f"not mounted below {self.root}"
         if name in self._dropped:
-            why = "this container has no cgroup in it, as it is rootless and none may be made"
+            why = "this container has no cgroup in it, as its caller may make none: limits need root"
         return CgroupError(f"the cgroup controller {name} is not available: {why}", write.pointer)
 
     def _apply_devices(self, resources: "Section | None") -> None:

@@ -54,7 +54,7 @@ class Unified(Cgroup):
             if error.errno == errno.EROFS:
                 self._without(error)
                 return
-            raise files.failure("mkdir", self.path, error) from error
+            raise tree.not_made(self.path, error) from error
         self._fresh = True
         self._check()
         if self._owner is not None:
@@ -67,7 +67,7 @@ class Unified(Cgroup):
 
     def _without(self, error: OSError) -> None:
         if not self._lenient:
-            raise files.failure("mkdir", self.path, error) from error
+            raise tree.not_made(self.path, error) from error
         tree.unmake(self.made)
         self.paths, self.made = {}, []
 
@@ -111,7 +111,7 @@ class Unified(Cgroup):
         asked = writes(resources, True)
         if asked and not self.path:
             raise CgroupError(
-                "this container has no cgroup, as it is rootless and none may be made: limits cannot be set",
+                "this container has no cgroup, as its caller may make none: limits need root or a delegated cgroup",
                 asked[0].pointer,
             )
         if self.path:
