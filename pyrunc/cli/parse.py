@@ -51,7 +51,7 @@ def parse(options: "Values", words: list[str]) -> Call:
     command = COMMANDS.get(words[0])
     if command is None:
         raise RefusedError(f'unknown command "{words[0]}"')
-    values, words = _take(command.flags, words[1:], in_order=command.tail)
+    values, words = _take(command.flags, words[1:], in_order=bool(command.tail))
     place(command, words, values)
     return Call(options, command, values)
 

@@ -47,7 +47,7 @@ class Flag:
 class Command:
     """One verb. `arguments` are the names of its positionals, of which the first `required` must be there.
 
-    `tail`: all words from the first positional on belong to it, and those after the named ones are the value `command`.
+    `tail`, as help names it: all words from the first positional on belong to the verb; the rest is the value `command`.
     `module`: the module of pyrunc.commands whose `run` does it; "" for those that cli answers itself.
     """
 
@@ -60,7 +60,7 @@ class Command:
         arguments: tuple[str, ...] = (CONTAINER,),
         *,
         required: int | None = None,
-        tail: bool = False,
+        tail: str = "",
         module: str | None = None,
         help: str,
     ) -> None:
@@ -185,11 +185,11 @@ _ROWS = (
         (Flag("force", "f", help="kill the container first; no error when it does not exist"), REGEX),
         help="remove what is left of a container",
     ),
-    Command("exec", _EXEC, tail=True, help="run another process in a container"),
+    Command("exec", _EXEC, tail="COMMAND [ARG...]", help="run another process in a container"),
     Command(
         "ps",
         (Flag("format", "f", TEXT, default="table", choices=("table", "json"), help="format of the output"),),
-        tail=True,
+        tail="PS-OPTION...",
         help="print the processes of a container; further words are options of ps(1)",
     ),
     Command(

@@ -97,7 +97,7 @@ class _Command(_GoFlags, typer.core.TyperCommand):
     def collect_usage_pieces(self, _: Any) -> list[str]:
         row = COMMANDS[self.name or ""]
         names = [name.upper() for name in row.arguments]
-        optional = [f"[{name}]" for name in names[row.required :]] + (["[COMMAND [ARG...]]"] if row.tail else [])
+        optional = [f"[{name}]" for name in names[row.required :]] + ([f"[{row.tail}]"] if row.tail else [])
         return ["[OPTIONS]", *names[: row.required], *optional]
 
 
