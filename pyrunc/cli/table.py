@@ -47,7 +47,7 @@ class Flag:
 class Command:
     """One verb. `arguments` are the names of its positionals, of which the first `required` must be there.
 
-    `tail`, as help names it: all words from the first positional on belong to the verb; the rest is the value `command`.
+    `tail`, as help names it: all words from the first positional on are the verb's; the rest is the value `command`.
     `module`: the module of pyrunc.commands whose `run` does it; "" for those that cli answers itself.
     """
 
