@@ -27,4 +27,8 @@ def write_pid_file(path: str, pid: int) -> None:
             posix.close(fd)
         posix.rename(fresh, path)
     except OSError as error:
-        raise HostError(f'cannot write the pid file "{path}": {reason(error.errno)}') from error
+        from pyrunc.process.look import View
+
+        blame = View(0).blame(folder, denied=True) if folder[:1] == "/" else ""
+        why = f": {blame}" if blame else ""
+        raise HostError(f'cannot write the pid file "{path}": {reason(error.errno)}{why}') from error

@@ -55,11 +55,23 @@ def open_console_socket(path: str) -> int:
     except OSError as error:
         connection.close()
         cause = reason(error.errno) if error.errno else str(error)
-        raise HostError(f"cannot connect to the socket {path}: {cause}") from error
+        raise HostError(f"cannot connect to the socket {path}: {cause}{_no_listener(path)}") from error
     finally:
         if directory >= 0:
             posix.close(directory)
     return connection.detach()
+
+
+def _no_listener(path: str) -> str:
+    """Why nobody can be reached through a path."""
+    from pyrunc.process.look import View, kind_of
+
+    try:
+        kind = kind_of(posix.stat(path).st_mode)
+    except OSError:
+        blame = View(0).blame(path, denied=True) if path[:1] == "/" else ""
+        return f": {blame}" if blame else ""
+    return ": nobody listens there" if kind == "socket" else f": it is a {kind}, no socket"
 
 
 def socketpair() -> tuple[int, int]:

@@ -137,7 +137,7 @@ def _refused(path: str, view: View) -> str:
     if facts.st_mode & 0o111 == 0:
         return f"it has no execute permission (mode {facts.st_mode & 0o7777:04o})"
     head = view.head(path) or b""
-    if head[:2] == b"#!" and _interpreter(head):
+    if head[:2] == b"#!" and _interpreter(head) and view.passes(facts):
         place = _absolute(_interpreter(head), view.pid)
         return f'its interpreter "{_interpreter(head)}": {_refused(place, view)}' if place != path else ""
     return (

@@ -63,10 +63,10 @@ def _error(
         kind, number = op.origin.split("/")[-2:]
         path = _text(op)
         return HookError(f"error running {kind} hook #{number}: {path}: {_fate(op, report, pid, rootfs)}", op.origin)
-    if op.name == "execve" and report.value in _FILTERED and filtered:
+    if op.name == "execve" and command is not None and report.value in _FILTERED and filtered:
         # Not the program's fault, so that these words are not for it.
         why = "the filter does not let execve through, by which the program is started"
-        return SetupError("/linux/seccomp", call(op), report.value, reason(report.value), why)
+        return SetupError("/linux/seccomp", f'execve("{command.args[0]}")', report.value, reason(report.value), why)
     if op.name in _CANDIDATES and command is not None:
         return ExecError(executable.reason(command, report.value, pid, rootfs), op.origin)
     said = [line[2:] for line in report.detail.decode("utf-8", "backslashreplace").splitlines()]

@@ -124,7 +124,7 @@ class View:
         """Which component of a path is missing, no directory or, if access was `denied`, may not be passed; or ""."""
         before, walked = "/", ""
         for part in path.split("/"):
-            if not part:
+            if part in ("", "."):
                 continue
             walked += "/" + part
             facts = self.facts(walked)
@@ -133,12 +133,28 @@ class View:
             if facts == ENOTDIR:
                 return f'"{before}" is a {self.kind(before) or "file"} {self.where}'
             if facts == EACCES:
-                return _closed_to(self.pid, before, self.facts(before)) if denied else ""
-            refusal = _closed_to(self.pid, before, self.facts(before)) if denied else ""
+                return self._closed(before) if denied else ""
+            refusal = self._closed(before) if denied else ""
             if refusal:
                 return refusal
             before = walked
-        return ""
+        return self._closed(before) if denied else ""
+
+    def passes(self, facts: posix.stat_result) -> bool:
+        """Whether the mode of a file lets the process execute it, or of a directory pass it."""
+        uid, groups = credentials(self.pid)
+        bit = 0o100 if facts.st_uid == uid else 0o010 if facts.st_gid in groups else 0o001
+        return bool(facts.st_mode & bit)
+
+    def _closed(self, path: str) -> str:
+        """Why a directory may not be passed: in a user namespace capabilities do not help with files of other users."""
+        facts = self.facts(path)
+        if isinstance(facts, int) or facts.st_mode & S_IFMT != S_IFDIR or self.passes(facts):
+            return ""
+        owner = f"{facts.st_uid}:{facts.st_gid}"
+        return (
+            f'"{path}" (mode {facts.st_mode & 0o7777:04o}, owner {owner}) is closed to uid {credentials(self.pid)[0]}'
+        )
 
     def _absent(self, path: str, circle: int) -> str:
         target = self.target(path)
@@ -165,17 +181,6 @@ def credentials(pid: int) -> tuple[int, list[int]]:
     except OSError:
         return 0, []
     return int(rows[b"Uid"][3]), [int(rows[b"Gid"][3]), *map(int, rows[b"Groups"])]
-
-
-def _closed_to(pid: int, path: str, facts: "posix.stat_result | int") -> str:
-    """Why a process may not pass a directory: in a user namespace its capabilities do not help with foreign files."""
-    uid, groups = credentials(pid)
-    if isinstance(facts, int) or facts.st_mode & S_IFMT != S_IFDIR:
-        return ""
-    bit = 0o100 if facts.st_uid == uid else 0o010 if facts.st_gid in groups else 0o001
-    if facts.st_mode & bit:
-        return ""
-    return f'"{path}" (mode {facts.st_mode & 0o7777:04o}, owner {facts.st_uid}:{facts.st_gid}) is closed to uid {uid}'
 
 
 def _openat2(root: int, path: str, flags: int) -> int:

@@ -6,7 +6,7 @@ Loaded when something failed. One function for each call that needs a look, one 
 
 import errno
 
-from pyrunc.linux.uapi import AT_FDCWD
+from pyrunc.linux.uapi import AT_FDCWD, AT_RECURSIVE, DEVPTS_SUPER_MAGIC, MOUNT_ATTR_IDMAP, PROC_SUPER_MAGIC
 from pyrunc.plan import ops
 from pyrunc.plan.program import Op, Struct
 from pyrunc.process import refusals
@@ -81,9 +81,16 @@ def _path(failure: Failure) -> str:
         # O_DIRECTORY, chdir, chroot: all components are there, and the last is no directory
         if not found and failure.number == errno.ENOTDIR:
             found = f'"{path}" is a {view.kind(path) or "file"} {view.where}'
-        return found or (view.blame(f"{path}/.", denied=True) if denied else "")
+        return found
     finally:
         view.close()
+
+
+def _place(op: Op) -> str:
+    """The path of a call that begins at a directory of the root filesystem, as seen from that root."""
+    path = next((text(operand) for operand in op.operands if text(operand)), "")
+    folder = next((text(o.operands[1]) for o in op.operands if isinstance(o, Op) and o.code == ops.MKPATH), "")
+    return path if path[:1] == "/" else f"{folder}/{path}"
 
 
 def _mkpath(failure: Failure) -> str:
@@ -138,22 +145,22 @@ def _openat2(failure: Failure) -> str:
     try:
         if path == "dev/pts/ptmx" and failure.number in (errno.ENOENT, errno.ENOTDIR):
             return f"{view.blame(path)}: a terminal needs a mount of type devpts on /dev/pts"
-        if failure.number == errno.ELOOP:
-            target = view.target(path)
-            return (
-                f'"{path}" is a symlink to "{target}", where none may be'
-                if target
-                else "a symlink is where none may be"
-            )
-        return view.blame(path, denied=failure.number == errno.EACCES)
+        place = _place(failure.op)
+        target = view.target(place) if failure.number == errno.ELOOP else ""
+        if target:
+            return f'"{place}" {view.where} is a symlink to "{target}", where none may be'
+        return view.blame(place, denied=failure.number == errno.EACCES)
     finally:
         view.close()
 
 
 def _fsopen(failure: Failure) -> str:
+    kind = text(failure.op.operands[0])
+    if failure.number == errno.EPERM:
+        owner = {"sysfs": "a network", "mqueue": "an ipc"}.get(kind)
+        return f"a new {kind} needs {owner} namespace that belongs to the same user namespace" if owner else ""
     if failure.number != errno.ENODEV:
         return ""
-    kind = text(failure.op.operands[0])
     following = failure.program.ops[failure.op.index + 1 : failure.op.index + 2]
     source = text(following[0].operands[3]) if following and following[0].name == "fsconfig" else ""
     hint = "; a bind mount needs bind or rbind in options" if source[:1] in ("/", ".") else ""
@@ -162,7 +169,7 @@ def _fsopen(failure: Failure) -> str:
 
 def _fsconfig(failure: Failure) -> str:
     key, value = text(failure.op.operands[2]), text(failure.op.operands[3])
-    if key in ("uid", "gid") and failure.number == errno.EINVAL and not failure.said:
+    if key in ("uid", "gid") and failure.number == errno.EINVAL and value.isdigit():
         return refusals.unmapped(key, value, failure.pid)
     if value[:1] == "/" and failure.number in _ABSENT:
         view = failure.host()
@@ -179,12 +186,27 @@ def _too_revealing(failure: Failure) -> str:
     kind = text(context.operands[0]) if isinstance(context, Op) and context.operands else ""
     if failure.number != errno.EPERM or kind not in ("proc", "sysfs"):
         return ""
-    covered = refusals.covered(f"/{'sys' if kind == 'sysfs' else kind}")
-    if covered:
+    covered = refusals.covered("/sys" if kind == "sysfs" else "/proc")
+    if covered and failure.op.name == "fsmount":
         return f"a new {kind} needs an old one that nothing covers, and here lies something over {', '.join(covered)}"
-    if kind == "sysfs":
-        return "a new sysfs needs a network namespace that belongs to the same user namespace"
-    return "a new proc needs a pid namespace that belongs to the same user namespace, and a /proc that is visible"
+    if kind == "proc" and failure.op.name == "fsconfig":
+        return "a new proc needs a pid namespace that belongs to the same user namespace"
+    return f"a new {kind} needs an old one that is visible here"
+
+
+def _mount_setattr(failure: Failure) -> str:
+    """An ID-mapped mount; other attributes fail in one way only."""
+    attr, tree = failure.op.operands[3], failure.op.operands[0]
+    if not isinstance(attr, Struct) or not isinstance(tree, Op) or attr.values[0] != MOUNT_ATTR_IDMAP:
+        return ""
+    source = text(tree.operands[1]) if tree.name == "open_tree" else ""
+    kind = refusals.filesystem(source) if source else tree.to or ""
+    if failure.number == errno.EINVAL:
+        below = " or one of the mounts below it" if failure.op.operands[2] & AT_RECURSIVE else ""  # type: ignore[operator]
+        return f"this kernel has no ID-mapped mounts for the filesystem {kind}{below}"
+    if failure.number == errno.EPERM:
+        return f"it needs CAP_SYS_ADMIN in the user namespace that owns the filesystem {kind}; or it is mapped already"
+    return ""
 
 
 def _setns(failure: Failure) -> str:
@@ -198,17 +220,22 @@ def _setns(failure: Failure) -> str:
 def _check(failure: Failure) -> str:
     fd, what = failure.op.operands[:2]
     if what == ops.CHECK_FS:
-        return "it is on another filesystem than it must be"
+        magic = failure.op.operands[2]
+        kind = {PROC_SUPER_MAGIC: "proc", DEVPTS_SUPER_MAGIC: "devpts"}.get(magic) if isinstance(magic, int) else None
+        hint = "; a terminal needs a mount of it on /dev/pts" if kind == "devpts" else ""
+        return (
+            f"it is not on a filesystem of type {kind}{hint}" if kind else "it is on another filesystem than it must be"
+        )
+    if what == ops.CHECK_OTHER_FS:
+        return "a symlink leads into /proc, where nothing may be mounted"
     if what == ops.CHECK_BYTE:
         return "the directory is outside the container's root"
     if not isinstance(fd, Op):
         return ""
     wanted, number = failure.op.operands[2:4]
-    path = next((text(o) for o in fd.operands if text(o)), "")
-    folder = next((text(o.operands[1]) for o in fd.operands if isinstance(o, Op) and o.code == ops.MKPATH), "")
+    place = _place(fd)
     view = failure.host() if fd.name == "openat" else failure.rootfs()
     try:
-        place = path if path[:1] == "/" else f"{folder}/{path}"
         facts = view.facts(place, follow=False)
     finally:
         view.close()
@@ -255,6 +282,12 @@ def _write(failure: Failure) -> str:
 
 
 def _mknodat(failure: Failure) -> str:
+    if failure.number in (errno.ENOTDIR, errno.EROFS):
+        view = failure.rootfs()
+        try:
+            return view.blame(_place(failure.op))
+        finally:
+            view.close()
     if failure.number == errno.EPERM:
         return "the device rules of the cgroup (/linux/resources/devices), or a missing CAP_MKNOD, forbid to make it"
     return ""
@@ -271,6 +304,7 @@ _PROBES: "dict[str, Callable[[Failure], str]]" = {
     "fsopen": _fsopen,
     "fsconfig": _fsconfig,
     "fsmount": _too_revealing,
+    "mount_setattr": _mount_setattr,
     "setns": _setns,
     "check": _check,
     "prlimit64": _prlimit,
