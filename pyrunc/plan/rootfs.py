@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root filesystem: config.md#root, config-linux.md#rootfs-mount-propagation, pivot_root(2)."""
 
+import errno
 from posix import O_DIRECTORY
 
 from pyrunc.config.fields import Config
@@ -11,6 +12,7 @@ from pyrunc.linux.uapi import (
     MOUNT_ATTR_RDONLY,
     MS_MOVE,
     MS_PRIVATE,
+    MS_RDONLY,
     MS_SHARED,
     MS_SLAVE,
     MS_UNBINDABLE,
@@ -79,6 +81,7 @@ def pivot(config: Config, program: Program, root: Op, *, no_pivot: bool) -> None
     """
     program.call("fchdir", root, origin="/root/path")
     if no_pivot:
+        _hide_host(program)
         program.call("mount", ".", "/", None, MS_MOVE, None, origin="/root/path")
         program.call("chroot", ".", origin="/root/path")
     else:
@@ -88,6 +91,18 @@ def pivot(config: Config, program: Program, root: Op, *, no_pivot: bool) -> None
     bits, recursive = propagation(config)
     if bits:
         mount_setattr(program, root, propagation=bits, recursive=recursive, origin="/linux/rootfsPropagation")
+
+
+def _hide_host(program: Program) -> None:
+    """Without a pivot the host's mounts stay below. With its procfs and sysfs in reach, a user namespace in the container
+    could mount ones without the masks (mount_too_revealing in fs/namespace.c); what is locked there is covered.
+    """
+    for folder, kind in (("/proc", "proc"), ("/sys", "sysfs")):
+        gone = program.call("umount2", folder, MNT_DETACH, origin="/root/path", accept=(errno.EINVAL, errno.EPERM))
+        done = program.jump()
+        program.here_on_error(gone)
+        program.call("mount", kind, folder, "tmpfs", MS_RDONLY, None, origin="/root/path")
+        program.here_on_success(done)
 
 
 def enter_running(program: Program) -> None:
