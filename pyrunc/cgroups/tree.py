@@ -98,11 +98,26 @@ def _write(write: "Write", directory: str, missing: "Callable[[Write, str], Cgro
         raise missing(write, write.choices[0][0])
 
 
+_ONLINE = {"cpuset.cpus": "/sys/devices/system/cpu/online", "cpuset.mems": "/sys/devices/system/node/online"}
+_QUOTA = "quota and period have at least 1000 microseconds, and a share that the cgroup above has too"
+_WHY: "dict[tuple[str, int | None], str]" = {
+    ("cpu.cfs_quota_us", errno.EINVAL): _QUOTA,
+    ("cpu.cfs_period_us", errno.EINVAL): _QUOTA,
+    ("cpu.max", errno.EINVAL): _QUOTA,
+    ("cpu.rt_runtime_us", errno.EINVAL): "the cgroup above has no such share of real time to give",
+}
+"""What an errno of writing a value means (kernel/sched/core.c, tg_set_cfs_bandwidth and tg_set_rt_bandwidth)."""
+
+
 def _refused(write: "Write", directory: str, error: OSError) -> CgroupError:
     file, text = next((c for c in write.choices if files.exists(f"{directory}/{c[0]}")), write.choices[0])
-    why = ""
+    why = _WHY.get((file, error.errno), "")
     if file == "memory.limit_in_bytes" and error.errno == errno.EBUSY:
         why = f"{files.read(f'{directory}/memory.usage_in_bytes').strip()} bytes are in use"
+    elif file in _ONLINE:
+        why = f"the host has {files.read(_ONLINE[file]).strip()}, and the cgroup above may have less"
+    elif error.errno == errno.ENODEV and text.partition(":")[0].isdigit():
+        why = "the host has no such block device"
     call = f'write("{directory}/{file}", "{text}"): {reason(error.errno)}'
     return CgroupError(f"{call}: {why}" if why else call, write.pointer)
 
