@@ -26,6 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path == RUNS:
             item.add_marker(pytest.mark.root)
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="needs root"))
             if not Path(BUSYBOX).exists():
                 item.add_marker(pytest.mark.skip(reason=f"needs {BUSYBOX} (busybox-static)"))
 

@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pyrunc.config.unsupported import MOUNT_FIELDS, UNSUPPORTED
-
 FOLDER = Path(__file__).parents[1] / "fixtures" / "engines"
 NAMES = sorted(path.stem for path in (FOLDER / "configs").glob("*.json"))
 
@@ -29,19 +27,6 @@ def _oracle() -> dict[str, Json]:
 
 
 ORACLE = _oracle()
-
-_LATER = {
-    "podman-runc-systemd-run-idmapvol": "/mounts/0/uidMappings",
-    "podman-runc-systemd-run-volidmap": "/mounts/0/uidMappings",
-}
-
-
-def _is_refused(pointer: str) -> bool:
-    return pointer in {row[0] for row in UNSUPPORTED} or pointer.rpartition("/")[2] in MOUNT_FIELDS
-
-
-SECOND_HALF = {name: pointer for name, pointer in _LATER.items() if _is_refused(pointer)}
-"""Those with a property that this version refuses by name, and its pointer; without it they run as the others."""
 
 _NO_SUCH = '/process/args/0: exec: "/does/not/exist": no such file or directory'
 _NOPE = '/process/args/0: exec: "/nope": no such file or directory'

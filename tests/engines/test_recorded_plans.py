@@ -11,7 +11,7 @@ from pyrunc.container.plan import plan
 from pyrunc.container.settings import Settings
 from pyrunc.errors import CgroupError, PyruncError
 from tests.engines.adapt import plannable
-from tests.engines.recorded import ACCEPTED, NAMES, ORACLE, REFUSED, SECOND_HALF, Json, load
+from tests.engines.recorded import ACCEPTED, NAMES, ORACLE, REFUSED, Json, load
 
 try:
     path.hierarchies()
@@ -34,19 +34,13 @@ def test_every_recording_is_of_one_kind() -> None:
     refused = {name for name, row in ORACLE.items() if row["rc"]}
     assert sorted(ORACLE) == NAMES
     assert refused == REFUSED.keys() | ACCEPTED.keys()
-    assert not SECOND_HALF.keys() & refused
     assert not REFUSED.keys() & ACCEPTED.keys()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in SECOND_HALF])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_the_real_runtime_accepts_is_planned(name: str, tmp_path: Path) -> None:
     listing = planned(plannable(load(name)), tmp_path)
     assert any("execve" in line for line in listing)
-
-
-@pytest.mark.parametrize(("name", "pointer"), SECOND_HALF.items())
-def test_the_second_half_is_refused_by_name(name: str, pointer: str, tmp_path: Path) -> None:
-    assert refusal(plannable(load(name)), tmp_path) == pointer
 
 
 def test_a_sysctl_of_the_hosts_network_is_refused(tmp_path: Path) -> None:
@@ -62,8 +56,6 @@ def test_a_sysctl_of_the_hosts_network_is_refused(tmp_path: Path) -> None:
 def test_what_is_adapted_would_be_refused(name: str, tmp_path: Path) -> None:
     """The path of systemd, and a profile of AppArmor: never ignored."""
     config, fit = load(name), plannable(load(name))
-    if name in SECOND_HALF:
-        return
     if config["linux"].get("cgroupsPath") != fit["linux"].get("cgroupsPath"):
         changed = fit | {"linux": fit["linux"] | {"cgroupsPath": config["linux"]["cgroupsPath"]}}
         assert refusal(changed, tmp_path) == "/linux/cgroupsPath"

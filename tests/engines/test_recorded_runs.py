@@ -23,11 +23,11 @@ from tests.engines import limits
 from tests.engines.adapt import Here, mapped, runnable
 from tests.engines.compare import DELIBERATE, KINDS, OF_THE_MACHINE, differences, facts, used
 from tests.engines.conftest import Pods
-from tests.engines.recorded import ACCEPTED, NAMES, ORACLE, REFUSED, SECOND_HALF, Json, load
+from tests.engines.recorded import ACCEPTED, NAMES, ORACLE, REFUSED, Json, load
 
 _count = itertools.count()
 
-RUNNING = [name for name in NAMES if name not in SECOND_HALF and name not in REFUSED]
+RUNNING = [name for name in NAMES if name not in REFUSED]
 
 
 class Rootless(Box):
