@@ -116,7 +116,7 @@ class Legacy(Cgroup):
             return CgroupError(f"this kernel has no {file} in a cgroup of {name}", write.pointer)
         why = f"not mounted below {self.root}"
         if name in self._dropped:
-            why = "this container has no cgroup in it, as its caller may make none: limits need root"
+            why = "this rootless container has no cgroup in it: limits need root"
         return CgroupError(f"the cgroup controller {name} is not available: {why}", write.pointer)
 
     def _apply_devices(self, resources: "Section | None") -> None:

@@ -111,7 +111,7 @@ class Unified(Cgroup):
         asked = writes(resources, True)
         if asked and not self.path:
             raise CgroupError(
-                "this container has no cgroup, as its caller may make none: limits need root or a delegated cgroup",
+                "this rootless container has no cgroup: limits need root or a delegated cgroup",
                 asked[0].pointer,
             )
         if self.path:
