@@ -133,7 +133,7 @@ class Conversation:
             from pyrunc.process.console import send_pidfd
 
             send_pidfd(draft.options.pidfd_socket, self._pidfd)
-        if "answers" in draft.program.inputs and self._helper is not None:
+        if draft.config.has("process") and "answers" in draft.program.inputs and self._helper is not None:
             from pyrunc.process.home import answer
 
             fd = report.value >> 16
