@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The compiler: config.json and the facts of the host become a Program. The order of set-up is this module.
 
-    container()  parent stage: descriptors, oom score, namespaces by path, device filter, clone
+    container()  parent stage: descriptors, oom score, device filter, namespaces by path, clone
                  child stage:  ids, mounts, devices, terminal, hooks, pivot, names, sysctls, masks, identity
                  then:         wait for `start`, startContainer hooks, seccomp, execve
     process()    the same tail in a container that runs: `exec`
@@ -66,8 +66,9 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
         _oom_score(process, host, program)
     if filesystem.private and new_user and not host.rootless:
         filesystem.open_sources(program)
-    namespaces.join(wanted, program)
+    # Before a user namespace is joined: bpf(2) asks for rights in the initial one.
     _device_filter(config, host, program)
+    namespaces.join(wanted, program)
     later = _own_clocks(config)
     namespaces.clone(wanted, config, host, program, later)
 
