@@ -155,6 +155,21 @@ def _unified(config: Json, here: Here) -> None:
         config["linux"].get("resources", {}).pop("unified", None)
 
 
+def _controllers(config: Json, here: Here) -> None:
+    if not here.v2:
+        return
+    present = Path("/sys/fs/cgroup/cgroup.controllers").read_text().split()
+    resources = config["linux"].get("resources", {})
+    for section, controller in (("memory", "memory"), ("cpu", "cpu"), ("pids", "pids"), ("blockIO", "io")):
+        if controller not in present:
+            resources.pop(section, None)
+    if "cpuset" not in present:
+        for field in ("cpus", "mems"):
+            resources.get("cpu", {}).pop(field, None)
+    for name in [name for name in resources.get("unified", {}) if name.partition(".")[0] not in present]:
+        resources["unified"].pop(name)
+
+
 def _block(config: Json, here: Here) -> None:
     block = config["linux"].get("resources", {}).get("blockIO")
     if block is None:
@@ -203,6 +218,13 @@ RUN: tuple[Row, ...] = (
     ),
     ("/linux/cgroupsPath", "/PATH", "/ID/PATH", "a test makes cgroups in a folder of its own", _cgroup),
     ("/linux/resources/unified", "memory.high", "absent on cgroup v1", "it names files of cgroup v2", _unified),
+    (
+        "/linux/resources",
+        "memory, cpu, pids, blockIO, unified",
+        "absent, where cgroup2 has no such controller",
+        "as in a view of cgroup2 on a host whose controllers are those of v1",
+        _controllers,
+    ),
     (
         "/linux/resources/blockIO",
         "254:0, weight",
