@@ -90,6 +90,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     filesystem.make(program, proc)
     if process is None or command is None:
         _close(program, proc)
+        program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0)
         # start of a container without a process is an error of its own (runtime.md#start); until then it only waits.
         calls.end_hand_over(program)
         program.sync(ops.READY, "ready")
