@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,27 @@ def box(tmp_path: Path, programs: Path) -> Iterator[Box]:
     box = Box(tmp_path, f"pyrunc-test-{os.getpid()}-{next(_count)}")
     yield box
     box.end()
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[Path]:
+    """A copy of pyrunc that every user may run: the checkout, and pytest's own folders, can be closed to them."""
+    from tests.containers.ordinary import install
+
+    folder = Path(tempfile.mkdtemp(prefix="pyrunc-installed-"))
+    folder.chmod(0o755)
+    install(folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """In place of tmp_path, whose parents another run of pytest closes to all but its own user."""
+    folder = Path(tempfile.mkdtemp(prefix="pyrunc-user-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def fill(rootfs: Path, programs: Path) -> None:
