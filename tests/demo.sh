@@ -111,7 +111,12 @@ run "grep CapEff /proc/self/status"
 echo "So root may not:"
 fails "pyrunc exec $id mount -t tmpfs none /dev/shm"
 
-step "What it cannot see" "The host's files are not there, nor its network, and the dangerous parts of /proc are empty."
+if [ -n "$rootless" ]; then
+    seen="The host's files are not there, and the dangerous parts of /proc are empty. Its network is the host's, as one of an ordinary user's own would lead nowhere."
+else
+    seen="The host's files are not there, nor its network, and the dangerous parts of /proc are empty."
+fi
+step "What it cannot see" "$seen"
 run "pyrunc exec $id ls /"
 fails "pyrunc exec $id ls $PWD"
 run "pyrunc exec $id ip link"
