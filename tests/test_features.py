@@ -61,6 +61,9 @@ def test_mount_options_are_recognised() -> None:
     assert not [name for name in FEATURES["mountOptions"] if parse([name]).data]
     for name in FEATURES["mountOptions"]:
         mount = {"destination": "/x", "type": "tmpfs", "options": [name]}
+        if name in {"idmap", "ridmap"}:
+            row = {"containerID": 0, "hostID": 1, "size": 1}
+            mount |= {"uidMappings": [row], "gidMappings": [row]}
         if name not in {"bind", "rbind"}:
             validate(Config(CONFIG | {"mounts": [mount]}, "/b"), probe())
     idmap = LINUX["mountExtensions"]["idmap"]["enabled"]

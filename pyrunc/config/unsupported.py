@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Properties of the specification that are refused, never ignored: config.md#valid-values."""
 
-from pyrunc.config.fields import Config, Section
+from pyrunc.config.fields import Config
 from pyrunc.errors import ConfigError
 
 _SELINUX = "selinux label is specified in config, but selinux is disabled or not supported"
@@ -13,8 +13,6 @@ UNSUPPORTED: tuple[tuple[str, str, tuple[object, ...]], ...] = (
 )
 """Pointer, why ("": not made yet), and the values that ask for nothing, beside null, "", 0 and []."""
 
-MOUNT_FIELDS = ("uidMappings", "gidMappings")
-MOUNT_OPTIONS = ("idmap", "ridmap")
 _NOTHING: tuple[object, ...] = (None, "", 0, [])
 _NOT_MADE = "is not supported yet"
 
@@ -25,8 +23,6 @@ def check(config: Config) -> None:
         value = _at(config.data, pointer)
         if value not in _NOTHING and value not in harmless:
             raise ConfigError(why or _NOT_MADE, pointer)
-    for mount in config.sections("mounts"):
-        _mount(mount)
 
 
 def _at(value: object, pointer: str) -> object:
@@ -35,12 +31,3 @@ def _at(value: object, pointer: str) -> object:
             return None
         value = value.get(key)
     return value
-
-
-def _mount(mount: Section) -> None:
-    for field in MOUNT_FIELDS:
-        if mount.has(field):
-            raise mount.refuse(field, _NOT_MADE)
-    for index, option in enumerate(mount.texts("options")):
-        if option in MOUNT_OPTIONS:
-            raise Section({}, mount.at("options")).refuse(index, f'the option "{option}" {_NOT_MADE}')

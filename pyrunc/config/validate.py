@@ -6,7 +6,7 @@ other platforms, are ignored (config.md#extensibility).
 """
 
 from pyrunc import SPEC_VERSION
-from pyrunc.config import linux_rules, process_rules, unsupported
+from pyrunc.config import idmap_rules, linux_rules, process_rules, unsupported
 from pyrunc.config.capability_sets import CapabilitySets
 from pyrunc.config.fields import Config, Section
 from pyrunc.config.namespaces import paths
@@ -145,6 +145,7 @@ RULES = (
     unsupported.check,
     linux_rules.host_mounts,
     _mounts,
+    idmap_rules.check,
     _hooks,
     _annotations,
     linux_rules.mappings,
@@ -157,7 +158,7 @@ RULES = (
     linux_rules.time_offsets,
 )
 
-WARNINGS = (_newer_version, _relative_mounts, linux_rules.same_devices)
+WARNINGS = (_newer_version, _relative_mounts, idmap_rules.without_option, linux_rules.same_devices)
 
 
 def rootless(config: Config, host: Host) -> None:

@@ -65,7 +65,7 @@ class Conversation:
         if point == PREPARE:
             from pyrunc.process.idmap import write_maps
 
-            write_maps(self.pid, self._draft.config, self._draft.host)
+            write_maps(self.pid, self._draft.config.require("linux"), self._draft.host)
         elif point == CREATED:
             self._host_hooks()
         elif point == COPY_UP:

@@ -8,7 +8,7 @@ libseccomp: supportedFlags, and the annotation with libseccomp's version.
 from pyrunc import SPEC_VERSION, VERSION
 from pyrunc.cgroups.driver import MANAGERS
 from pyrunc.cgroups.resources import ROWS
-from pyrunc.config.unsupported import MOUNT_FIELDS, MOUNT_OPTIONS, UNSUPPORTED
+from pyrunc.config.unsupported import UNSUPPORTED
 from pyrunc.config.validate import HOOKS
 from pyrunc.container.kill import STOP_SIGNAL
 from pyrunc.errors import HostError
@@ -29,7 +29,7 @@ def features() -> dict[str, object]:
         "ociVersionMin": SPEC_VERSION_MIN,
         "ociVersionMax": SPEC_VERSION,
         "hooks": list(HOOKS),
-        "mountOptions": [name for name in names() if name not in MOUNT_OPTIONS],
+        "mountOptions": names(),
         "linux": _linux(),
         "annotations": _annotations(),
         "potentiallyUnsafeConfigAnnotations": [STOP_SIGNAL],
@@ -60,7 +60,7 @@ def _linux() -> dict[str, object]:
         "selinux": {"enabled": _made("/process/selinuxLabel") and _made("/linux/mountLabel")},
         "intelRdt": {"enabled": rdt, "schemata": rdt, "monitoring": rdt},
         "memoryPolicy": {"modes": sorted(MEMORY_MODES), "flags": sorted(MEMORY_FLAGS)},
-        "mountExtensions": {"idmap": {"enabled": not MOUNT_FIELDS}},
+        "mountExtensions": {"idmap": {"enabled": True}},
         "netDevices": {"enabled": _made("/linux/netDevices")},
     }
 

@@ -211,6 +211,12 @@ def _spawn(draft: Draft, entry: Entry, conversation: Conversation) -> "Helper":
         if draft.options.console_fd >= 0:
             descriptors["console"] = draft.options.console_fd
         descriptors.update(conversation.inputs)
+        if any(name.startswith("idmap ") for name in draft.program.inputs):
+            from pyrunc.process.user_namespace import open_all
+
+            maps = open_all(draft.config, draft.host)
+            descriptors.update(maps)
+            opened += maps.values()
         return spawn(draft.program, descriptors, draft.options.preserve_fds)
     finally:
         for fd in opened:

@@ -57,11 +57,12 @@ def mount_setattr(
     attr_clr: int = 0,
     propagation: int = 0,
     *,
+    userns: "Op | int" = 0,
     recursive: bool = False,
     origin: str = "",
 ) -> Op:
-    """mount_setattr(2) of an open mount, and of those below it when `recursive`."""
-    attr = Struct("4Q", attr_set, attr_clr, propagation, 0)
+    """mount_setattr(2) of an open mount, and of those below it when `recursive`; `userns`: for MOUNT_ATTR_IDMAP."""
+    attr = Struct("4Q", attr_set, attr_clr, propagation, userns)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     return program.call("mount_setattr", tree, "", flags, attr, 32, origin=origin)
 

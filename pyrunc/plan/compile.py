@@ -64,7 +64,8 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     _begin(program, choices, dumpable=host.uid != 0 and new_user)
     if process is not None:
         _oom_score(process, host, program)
-    if filesystem.private and new_user and not host.rootless:
+    maps = filesystem.map_ids(program)
+    if filesystem.private and wanted.private("user") and not host.rootless:
         filesystem.open_sources(program)
     # Before a user namespace is joined: bpf(2) asks for rights in the initial one.
     _device_filter(config, host, program)
@@ -88,6 +89,8 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     program.call("setsid")
     _session(process, program, choices, proc, loopback=wanted.new(CLONE_NEWNET))
     filesystem.make(program, proc)
+    for fd in maps:
+        program.call("close", fd)
     if process is None or command is None:
         _close(program, proc)
         program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0)
@@ -112,11 +115,13 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
         from pyrunc.plan import affinity
 
         affinity.initial(section, program)
-    if flags:
-        program.call("setns", program.input("init"), flags)
-        program.call("close", program.input("init"))
+    late = namespaces.join_running(program, host, flags)
     namespaces.clone_process(program, host)
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    if late:
+        program.call("setns", program.input("init"), late)
+    if flags:
+        program.call("close", program.input("init"))
     namespaces.enter_cgroups(program, host)
     if section.has("execCPUAffinity"):
         affinity.final(section, program)

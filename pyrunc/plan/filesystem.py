@@ -54,6 +54,14 @@ class Filesystem:
         self.slave: Op | None = None
         self.passwd: Op | None = None
 
+    def map_ids(self, program: Program) -> "list[Op]":
+        """Before the sources are opened; the user namespaces of ID-mapped mounts, to be closed after the mounts."""
+        if not any(mount.options.idmap or mount.section.has("uidMappings") for mount in self.mounts):
+            return []
+        from pyrunc.plan import idmap
+
+        return idmap.assign(self.mounts, self.config, program)
+
     def open_sources(self, program: Program) -> None:
         """Bind sources that only the caller may reach are opened before the user namespace takes its rights away."""
         from pyrunc.plan import mounts

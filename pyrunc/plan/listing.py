@@ -35,7 +35,12 @@ _BY_OPERAND = (
 """Calls whose operands mean what an earlier one says, which stands at a place; the first row that fits."""
 _STRUCTS = {
     "openat2": (("flags", "O"), ("mode", "o"), ("resolve", "RESOLVE")),
-    "mount_setattr": (("attr_set", "MOUNT_ATTR"), ("attr_clr", "MOUNT_ATTR"), ("propagation", "MS")),
+    "mount_setattr": (
+        ("attr_set", "MOUNT_ATTR"),
+        ("attr_clr", "MOUNT_ATTR"),
+        ("propagation", "MS"),
+        ("userns_fd", "fd"),
+    ),
 }
 _PATH_KINDS = {ops.KIND_DIRECTORY: "directory", ops.KIND_FILE: "file", ops.KIND_LIKE: "like"}
 _WIDTH = 100
@@ -86,12 +91,12 @@ def _struct(name: str, operand: "Operand") -> str:
 
     if name not in _STRUCTS or not isinstance(operand, Struct):
         return ""
-    pairs = zip(_STRUCTS[name], operand.values, strict=False)
-    return (
-        "{"
-        + ", ".join(f"{key}={symbolic(kind, bits)}" for (key, kind), bits in pairs if isinstance(bits, int) and bits)
-        + "}"
-    )
+    shown = [
+        f"{key}={_operand(value, kind)}"
+        for (key, kind), value in zip(_STRUCTS[name], operand.values, strict=False)
+        if value and not isinstance(value, bytes)
+    ]
+    return "{" + ", ".join(shown) + "}"
 
 
 def _operand(operand: "Operand", kind: str) -> str:

@@ -17,9 +17,11 @@ to procfs (CVE-2019-19921, CVE-2025-52881)."""
 
 
 class Mount:
-    """One row of `mounts`, read once. destination: normalised, absolute in the container; tree: its detached mount."""
+    """One row of `mounts`, read once. destination: normalised, absolute in the container; tree: its detached mount;
+    idmap: the user namespace that maps its ids.
+    """
 
-    __slots__ = ("destination", "options", "origin", "section", "source", "tree", "type")
+    __slots__ = ("destination", "idmap", "options", "origin", "section", "source", "tree", "type")
 
     def __init__(self, section: Section, bundle: str) -> None:
         self.section = section
@@ -31,6 +33,7 @@ class Mount:
         if self.options.bind and self.source[:1] != "/":
             self.source = f"{bundle}/{self.source}"
         self.tree: Op | None = None
+        self.idmap: Op | None = None
 
 
 def read(config: Config) -> list[Mount]:

@@ -14,6 +14,7 @@ from pyrunc.linux.uapi import (
     FSOPEN_CLOEXEC,
     FSPICK_CLOEXEC,
     FSPICK_EMPTY_PATH,
+    MOUNT_ATTR_IDMAP,
     MOUNT_ATTR_RDONLY,
     MS_RDONLY,
     MS_SLAVE,
@@ -41,6 +42,15 @@ def open_sources(mounts: list[Mount], program: Program) -> None:
             mount.tree = open_tree(
                 program, AT_FDCWD, mount.source, recursive=mount.options.rbind, origin=mount.origin, to="source"
             )
+            _map_ids(mount, program, mount.tree)
+
+
+def _map_ids(mount: Mount, program: Program, tree: Op) -> None:
+    """MOUNT_ATTR_IDMAP, which the kernel takes from the filesystem's owner, and for a detached mount only."""
+    if mount.idmap is not None:
+        deep = mount.options.ridmap
+        origin = mount.origin
+        mount_setattr(program, tree, MOUNT_ATTR_IDMAP, userns=mount.idmap, recursive=deep, origin=origin)
 
 
 def make(mount: Mount, program: Program, root: Op, copy_up: int, *, ordinary: bool) -> "Op | None":
@@ -115,6 +125,7 @@ def _new(mount: Mount, program: Program, *, late: bool) -> Op:
     attributes = options.attr_set & ~MOUNT_ATTR_RDONLY if late else options.attr_set
     tree = program.call("fsmount", context, FSMOUNT_CLOEXEC, attributes, origin=origin, to=mount.type)
     program.call("close", context)
+    _map_ids(mount, program, tree)
     _tree_attributes(mount, program, tree)
     return tree
 
@@ -157,6 +168,8 @@ def _inherit(mount: Mount, program: Program, tree: Op, target: Op, copy_up: int,
 def _mount(mount: Mount, program: Program, root: Op) -> None:
     """mount(2), for what only it can say: on ".", which is the opened target; no path of the image is walked."""
     options, origin = mount.options, mount.origin
+    if mount.idmap is not None:
+        raise mount.section.refuse("options", "no ID-mapped mount can be made by mount(2), which other options need")
     target = _target(mount, program, root, ops.KIND_DIRECTORY)
     data = ",".join(key if value is None else f"{key}={value}" for key, value in options.data)
     # The kernel's first four attributes are those of mount(2): the mount has them before anybody can see it.

@@ -22,13 +22,12 @@ Rows = list[tuple[int, int, int]]
 """(containerID, hostID, size)."""
 
 
-def write_maps(pid: int, config: "Config", host: "Host") -> None:
-    """Write linux.uidMappings and gidMappings for the process, by the tools of shadow where an ordinary user maps more
-    than his own id. ConfigError with the field when the kernel or the tool refuses.
+def write_maps(pid: int, linux: "Section", host: "Host") -> None:
+    """Write uidMappings and gidMappings, of linux or of a mount, for the process: by the tools of shadow where an
+    ordinary user maps more than his own id. ConfigError with the field when the kernel or the tool refuses.
 
     Whoever has CAP_SETUID and CAP_SETGID writes by himself: root, and root of a user namespace, as podman is one.
     """
-    linux = config.require("linux")
     for key, file, tool, ranges, capability in (_GROUPS, _USERS):
         rows = mappings(linux, key)
         if not host.permitted >> capability & 1:

@@ -117,6 +117,26 @@ def _type_of(path: str) -> int:
         posix.close(fd)
 
 
+def filesystem(path: str) -> str:
+    """The type of the filesystem that a path is on here: the mount whose place is the longest beginning of it."""
+    try:
+        fd = posix.open(path, posix.O_PATH | posix.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        path = posix.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        posix.close(fd)
+    longest, found = -1, ""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields = line.split()
+            place = fields[4].encode().decode("unicode_escape")
+            if f"{path}/".startswith(place.rstrip("/") + "/") and len(place) >= longest:
+                longest, found = len(place), fields[fields.index("-", 6) + 1]
+    return found
+
+
 def _same(one: str, other: str) -> bool:
     try:
         first, second = posix.stat(one), posix.stat(other)

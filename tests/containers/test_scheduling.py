@@ -10,9 +10,8 @@ import pytest
 
 from tests.containers.box import Box, Patch, merge
 
-MAPPED = {"linux": {"+namespaces": [{"type": "user"}]}}
-for _field in ("uidMappings", "gidMappings"):
-    MAPPED["linux"][_field] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+_ROW = {"containerID": 0, "hostID": 100000, "size": 65536}
+MAPPED: Patch = {"linux": {"+namespaces": [{"type": "user"}], "uidMappings": [_ROW], "gidMappings": [_ROW]}}
 
 
 def process(**fields: object) -> Patch:
