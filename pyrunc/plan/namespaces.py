@@ -10,6 +10,8 @@ from pyrunc.linux.uapi import (
     AT_FDCWD,
     CLONE_INTO_CGROUP,
     CLONE_NEWCGROUP,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
     CLONE_PARENT,
     O_CLOEXEC,
     PR_SET_DUMPABLE,
@@ -80,6 +82,19 @@ def clone(wanted: Namespaces, config: Config, host: Host, program: Program, late
     The cgroup namespace is made later (`unshare_cgroup`): its root is the cgroup where its maker is by then.
     """
     _clone(program, host, wanted.flags & ~(CLONE_NEWCGROUP | later), "/linux/namespaces" if config.has("linux") else "")
+
+
+def join_running(program: Program, host: Host, flags: int) -> int:
+    """Enter the namespaces `flags` of the input "init", a pidfd; the result is those to enter after the clone.
+
+    A user namespace takes the right to be born in a cgroup that is the host's root's (cgroups(7), cgroup.procs): with
+    one, only the pid namespace is entered before, which is that of children in any case (setns(2)).
+    """
+    unified = any(not row[0] for row in host.cgroups)
+    early = flags & CLONE_NEWPID if flags & CLONE_NEWUSER and unified and not host.rootless else flags
+    if early:
+        program.call("setns", program.input("init"), early)
+    return flags & ~early
 
 
 def clone_process(program: Program, host: Host) -> None:
