@@ -4,10 +4,7 @@
 from pyrunc.config.fields import Config
 from pyrunc.errors import ConfigError
 
-_SELINUX = "selinux label is specified in config, but selinux is disabled or not supported"
-
 UNSUPPORTED: tuple[tuple[str, str, tuple[object, ...]], ...] = (
-    ("/linux/mountLabel", _SELINUX, ()),
     ("/linux/intelRdt", "", ()),
     ("/linux/netDevices", "", ({},)),
 )

@@ -42,6 +42,7 @@ SYSCALLS: dict[str, tuple[int, int, str]] = {
     "keyctl": (250, 219, "KEYCTL d x d d"),
     "symlinkat": (266, 36, "path fd path"),
     "mknodat": (259, 33, "fd path MODE DEV"),
+    "setxattr": (188, 5, "path path buf d x"),
     "mkdirat": (258, 34, "fd path o"),
     "unlinkat": (263, 35, "fd path x"),
     "fchownat": (260, 54, "fd path d d AT"),

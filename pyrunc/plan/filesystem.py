@@ -50,6 +50,11 @@ class Filesystem:
         self.private = wanted.private("mount")
         self.command = command
         self.mounts = mount_row.read(config)
+        linux = config.section("linux")
+        if linux is not None and linux.has("mountLabel"):
+            from pyrunc.plan import lsm
+
+            mount_row.label(self.mounts, lsm.mount_label(linux, host))
         self.sources_open = False
         self.slave: Op | None = None
         self.passwd: Op | None = None

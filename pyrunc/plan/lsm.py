@@ -37,6 +37,16 @@ def wanted(process: "Section | None", host: Host) -> str:
     return process.at("apparmorProfile") if profile and host.has_lsm("apparmor") else ""
 
 
+def mount_label(linux: Section, host: Host) -> str:
+    """linux.mountLabel, "" without one."""
+    label = linux.text("mountLabel", "")
+    if label and not host.has_lsm("selinux"):
+        raise linux.refuse("mountLabel", NO_SELINUX)
+    if not label.isprintable() or '"' in label:
+        raise linux.refuse("mountLabel", "must not have control characters or quotation marks")
+    return label
+
+
 def keyring(process: Section, program: Program, proc: Op) -> None:
     """Keys that are made from here on, the session keyring first, have the label of the process."""
     if label := process.text("selinuxLabel", ""):

@@ -16,12 +16,16 @@ _BELOW_PROC = (
 to procfs (CVE-2019-19921, CVE-2025-52881)."""
 
 
+_LABELLED = ("proc", "sysfs", "cgroup", "cgroup2")
+"""Their files are labelled by the policy, one by one."""
+
+
 class Mount:
     """One row of `mounts`, read once. destination: normalised, absolute in the container; tree: its detached mount;
-    idmap: the user namespace that maps its ids.
+    idmap: the user namespace that maps its ids; label: its SELinux context.
     """
 
-    __slots__ = ("destination", "idmap", "options", "origin", "section", "source", "tree", "type")
+    __slots__ = ("destination", "idmap", "label", "options", "origin", "section", "source", "tree", "type")
 
     def __init__(self, section: Section, bundle: str) -> None:
         self.section = section
@@ -34,6 +38,7 @@ class Mount:
             self.source = f"{bundle}/{self.source}"
         self.tree: Op | None = None
         self.idmap: Op | None = None
+        self.label = ""
 
 
 def read(config: Config) -> list[Mount]:
@@ -50,6 +55,15 @@ def read(config: Config) -> list[Mount]:
         if not mount.options.bind and not mount.options.remount and not mount.type:
             raise mount.section.refuse("type", "is required, as options have neither bind nor rbind")
     return found
+
+
+def label(mounts: list[Mount], text: str) -> None:
+    """linux.mountLabel is for new filesystems that have no labels of the kernel's own, unless they bring theirs."""
+    for mount in mounts:
+        options = mount.options
+        own = any(key in ("context", "fscontext", "defcontext", "rootcontext") for key, _ in options.data)
+        if not (options.bind or options.remount or own or mount.type in _LABELLED):
+            mount.label = text
 
 
 def _normal(path: str) -> str:

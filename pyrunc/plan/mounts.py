@@ -127,10 +127,17 @@ def _new(mount: Mount, program: Program, *, late: bool) -> Op:
     program.call("close", context)
     _map_ids(mount, program, tree)
     _tree_attributes(mount, program, tree)
+    if mount.label and mount.type == "mqueue":
+        # It takes no such option: its root gets the label as any file does
+        raw = mount.label.encode()
+        program.call("fchdir", tree, origin="/linux/mountLabel")
+        program.call("setxattr", ".", "security.selinux", raw, len(raw), 0, origin="/linux/mountLabel")
     return tree
 
 
 def _data(mount: Mount, program: Program, context: Op) -> None:
+    if mount.label and mount.type != "mqueue":
+        program.call("fsconfig", context, FSCONFIG_SET_STRING, "context", mount.label, 0, origin="/linux/mountLabel")
     for key, value in mount.options.data:
         command = FSCONFIG_SET_FLAG if value is None else FSCONFIG_SET_STRING
         program.call("fsconfig", context, command, key, value, 0, origin=mount.origin)
@@ -171,7 +178,8 @@ def _mount(mount: Mount, program: Program, root: Op) -> None:
     if mount.idmap is not None:
         raise mount.section.refuse("options", "no ID-mapped mount can be made by mount(2), which other options need")
     target = _target(mount, program, root, ops.KIND_DIRECTORY)
-    data = ",".join(key if value is None else f"{key}={value}" for key, value in options.data)
+    words = [key if value is None else f"{key}={value}" for key, value in options.data]
+    data = ",".join([*words, *([f'context="{mount.label}"'] if mount.label else [])])
     # The kernel's first four attributes are those of mount(2): the mount has them before anybody can see it.
     flags = options.legacy_flags | _legacy(options) | options.attr_set & 15
     program.call("fchdir", target, origin=origin)

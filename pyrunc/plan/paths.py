@@ -36,11 +36,12 @@ _CLONE_OF_DETACHED = (6, 15)
 class Masks:
     """What is laid over masked paths, opened while the host's files are in reach."""
 
-    __slots__ = ("directory", "null")
+    __slots__ = ("directory", "label", "null")
 
-    def __init__(self, null: Op, directory: "Op | None") -> None:
+    def __init__(self, null: Op, directory: "Op | None", label: str) -> None:
         self.null = null
         self.directory = directory
+        self.label = label
 
 
 def listed(config: Config, key: str) -> list[str]:
@@ -62,11 +63,14 @@ def prepare(config: Config, host: Host, program: Program) -> "Masks | None":
     origin = "/linux/maskedPaths"
     null = program.call("openat", AT_FDCWD, "/dev/null", O_PATH | O_CLOEXEC, 0, origin=origin, to="null")
     program.check(null, S_IFCHR, makedev(1, 3), origin=origin)
-    return Masks(null, _empty(program, origin) if host.kernel >= _CLONE_OF_DETACHED else None)
+    label = config.require("linux").text("mountLabel", "")
+    return Masks(null, _empty(program, origin, label) if host.kernel >= _CLONE_OF_DETACHED else None, label)
 
 
-def _empty(program: Program, origin: str) -> Op:
+def _empty(program: Program, origin: str, label: str) -> Op:
     context = program.call("fsopen", "tmpfs", FSOPEN_CLOEXEC, origin=origin, to="context")
+    if label:
+        program.call("fsconfig", context, FSCONFIG_SET_STRING, "context", label, 0, origin="/linux/mountLabel")
     for key, value in (("size", "0k"), ("nr_inodes", "1"), ("mode", "755")):
         program.call("fsconfig", context, FSCONFIG_SET_STRING, key, value, 0, origin=origin)
     program.call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0, origin=origin)
@@ -80,7 +84,10 @@ def mask(config: Config, program: Program, root: Op, masks: Masks) -> None:
     for index, path in enumerate(listed(config, "maskedPaths")):
         origin = f"/linux/maskedPaths/{index}"
         directory = openat2(program, root, path, O_PATH | O_DIRECTORY, origin=origin, to="target", accept=_ABSENT)
-        tree = open_tree(program, masks.directory, "", origin=origin) if masks.directory else _empty(program, origin)
+        if masks.directory:
+            tree = open_tree(program, masks.directory, "", origin=origin)
+        else:
+            tree = _empty(program, origin, masks.label)
         move_mount(program, tree, directory, origin=origin)
         program.call("close", tree)
         program.call("close", directory)

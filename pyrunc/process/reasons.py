@@ -278,6 +278,12 @@ def _write(failure: Failure) -> str:
         return f'the kernel refuses the value "{shown}"'
     if origin.endswith("/oomScoreAdj"):
         return refusals.oom_score()
+    if origin.endswith("/apparmorProfile") and failure.number == errno.ENOENT:
+        return "no profile of this name is loaded"
+    if origin.endswith("/selinuxLabel") and failure.number == errno.EINVAL:
+        return "the policy knows no such label"
+    if origin == "/linux/timeOffsets" and failure.number == errno.ERANGE:
+        return "the clock would be below 0, or beyond its end"
     return ""
 
 
