@@ -135,9 +135,11 @@ class _Execution:
         "_pidfd",
         "_program",
         "_record",
+        "_relay",
         "_request",
         "_rights",
         "_sub",
+        "_terminal",
         "pid",
     )
 
@@ -155,6 +157,8 @@ class _Execution:
         self._helper: Helper | None = None
         self._rights: Rights
         self._pidfd = -1
+        self._terminal = -1
+        self._relay: Relay | None = None
         self.pid = 0
         host.cgroup_mode = self._cgroup.mode
         host.cgroups = tuple((name, "", path, "") for name, path in self._cgroup.paths.items())
@@ -184,27 +188,25 @@ class _Execution:
         from pyrunc.process.supervise import supervise
 
         signals = Caught()
-        relay = None
         try:
-            relay = self._start_here()
-            return supervise(self.pid, signals, relay)
+            self._start_here()
+            return supervise(self.pid, signals, self._relay)
         finally:
-            if relay is not None:
-                relay.close()
+            if self._relay is not None:
+                self._relay.close()
             signals.close()
 
-    def _start_here(self) -> "Relay | None":
+    def _start_here(self) -> None:
         if not self._config.require("process").flag("terminal"):
             self._start(-1)
-            return None
-        from pyrunc.process.console import Relay, receive_master, socketpair
+            return
+        from pyrunc.process.console import socketpair
 
-        ours, theirs = socketpair()
+        self._terminal, theirs = socketpair()
         try:
             self._start(theirs)
-            return Relay(receive_master(ours))
         finally:
-            posix.close(ours)
+            posix.close(self._terminal)
             posix.close(theirs)
 
     def _start(self, console: int) -> None:
@@ -277,6 +279,11 @@ class _Execution:
             helper.answer()
 
     def _ready(self, helper: "Helper", report: "Report") -> None:
+        if self._terminal >= 0:
+            from pyrunc.process.console import Relay, receive_master
+
+            # It has its size before the command can ask for it.
+            self._relay = Relay(receive_master(self._terminal))
         from pyrunc.plan import rlimits
 
         limits = rlimits.outside(self._config, self._host)
