@@ -2,6 +2,7 @@
 """Pid files as engines read them: the number alone, mode 0644, in place as a whole."""
 
 import posix
+from errno import ENOTDIR
 
 from pyrunc.errors import HostError
 from pyrunc.linux.errnos import reason
@@ -29,6 +30,7 @@ def write_pid_file(path: str, pid: int) -> None:
     except OSError as error:
         from pyrunc.process.look import View
 
-        blame = View(0).blame(folder, denied=True) if folder[:1] == "/" else ""
-        why = f": {blame}" if blame else ""
+        view = View(0)
+        blame = view.blame(path) if error.errno == ENOTDIR else view.blame(folder, denied=True)
+        why = f": {blame}" if blame and path[:1] == "/" else ""
         raise HostError(f'cannot write the pid file "{path}": {reason(error.errno)}{why}') from error

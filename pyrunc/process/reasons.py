@@ -41,7 +41,7 @@ class Failure:
         path = next((text(op.operands[1]) for op in self.program.ops if op.to == "place"), "")
         pivoted = any(op.name in ("pivot_root", "chroot") for op in self.program.ops[: self.op.index])
         if pivoted or not path:
-            return View(self.pid, "", "in the root filesystem", self._root)
+            return View(self.pid, "", "in the container", self._root)
         return View(self.pid, path, "in the root filesystem")
 
     def host(self) -> View:
@@ -81,6 +81,8 @@ def _path(failure: Failure) -> str:
         # O_DIRECTORY, chdir, chroot: all components are there, and the last is no directory
         if not found and failure.number == errno.ENOTDIR:
             found = f'"{path}" is a {view.kind(path) or "file"} {view.where}'
+        if found and failure.op.origin.startswith("/linux/devices"):
+            return f"{found}, whose devices are bound where a user namespace cannot make any"
         return found
     finally:
         view.close()
@@ -276,14 +278,14 @@ def _write(failure: Failure) -> str:
         value = failure.op.operands[1]
         shown = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
         return f'the kernel refuses the value "{shown}"'
-    if origin.endswith("/oomScoreAdj"):
-        return refusals.oom_score()
     if origin.endswith("/apparmorProfile") and failure.number == errno.ENOENT:
         return "no profile of this name is loaded"
     if origin.endswith("/selinuxLabel") and failure.number == errno.EINVAL:
         return "the policy knows no such label"
     if origin == "/linux/timeOffsets" and failure.number == errno.ERANGE:
         return "the clock would be below 0, or beyond its end"
+    if origin.endswith("/oomScoreAdj"):
+        return refusals.oom_score()
     return ""
 
 
@@ -299,11 +301,18 @@ def _mknodat(failure: Failure) -> str:
     return ""
 
 
+def _ioctl(failure: Failure) -> str:
+    if failure.number == errno.EPERM and failure.op.origin == "/linux/namespaces":
+        return "it needs CAP_NET_ADMIN in the user namespace of the network namespace"
+    return ""
+
+
 _PROBES: "dict[str, Callable[[Failure], str]]" = {
     "openat": _path,
     "open_tree": _path,
     "chdir": _path,
     "chroot": _path,
+    "ioctl": _ioctl,
     "mkpath": _mkpath,
     "move_mount": _move_mount,
     "openat2": _openat2,

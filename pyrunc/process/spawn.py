@@ -2,7 +2,7 @@
 """Starts pyrunc-init on a program, from a sealed copy of it in memory (CVE-2019-5736), with what it may have open."""
 
 import posix
-from errno import EBADF
+from errno import EBADF, EINVAL, EMFILE
 from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
 
 from pyrunc.errors import HostError
@@ -20,6 +20,7 @@ _MFD_CLOEXEC, _MFD_ALLOW_SEALING, _MFD_EXEC = 1, 2, 0x10
 _F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
 _SEALS = 0x0F
 """F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE."""
+_TOO_MANY = (EINVAL, EMFILE)
 _APART = 64
 """Descriptors are first moved up by so many, so that none is overwritten while they are laid out for the helper."""
 _DEFAULT_SIGNALS = (*range(1, 9), *range(10, 19), *range(20, 32), *range(34, 65))
@@ -61,14 +62,21 @@ def spawn(program: "Program", descriptors: "Mapping[str, int]", preserve: int) -
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
         )
-    except BaseException:
+    except BaseException as error:
         posix.close(reports)
         posix.close(answers)
+        if isinstance(error, OSError):
+            raise HostError(f"cannot start pyrunc-init: {reason(error.errno)}{_limit(error)}") from error
         raise
     finally:
         for fd in opened:
             posix.close(fd)
     return Helper(pid, reports, answers)
+
+
+def _limit(error: OSError) -> str:
+    """What to do when the runtime itself may not have the descriptors, as it is with 64 open files and less."""
+    return ": the limit on open files (RLIMIT_NOFILE) of the runtime is too low" if error.errno in _TOO_MANY else ""
 
 
 def _helper_binary() -> int:

@@ -9,13 +9,13 @@ PROCESS: dict[str, Row] = {
         {"process": {"cwd": "/etc/file"}},
         "/process/cwd",
         'chdir("/etc/file")',
-        'no directory (ENOTDIR): "/etc/file" is a file in the root filesystem',
+        'no directory (ENOTDIR): "/etc/file" is a file in the container',
     ),
     "cwd-missing-and-read-only": (
         both({"process": {"cwd": "/data/nope"}}, mount("/data", "bind", "/etc", "bind", "ro")),
         "/process/cwd",
         'chdir("/data/nope")',
-        'not there (ENOENT): "/data/nope" is missing in the root filesystem',
+        'not there (ENOENT): "/data/nope" is missing in the container',
     ),
     "cwd-closed-to-a-mapped-root": (
         both(USER, {"process": {"cwd": "/closed"}}),
