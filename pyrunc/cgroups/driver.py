@@ -68,14 +68,22 @@ class Cgroup:
     def _create(self, planned: "list[str]") -> None:
         """Make the planned directories, adding each to `made`."""
 
-    def apply(self, resources: "Section | None") -> list[str]:  # noqa: ARG002
+    def check(self, resources: "Section | None") -> None:
+        """Refuse limits that no kernel would take, before anything is made."""
+        if resources is not None and self.mode != "disabled":
+            from pyrunc.cgroups.resources import writes
+
+            writes(resources, self.mode == "v2")
+
+    def apply(self, resources: "Section | None") -> list[str]:
         """Write the limits of linux.resources; returns warnings. Call it with None too, before join.
 
         On create the device list is written on v1, and on v2 left to plan.device_filter, which pyrunc-init runs; an
         object made by from_state (update) changes devices only where `resources` has a device list. For an update the
         sections are to be merged with what the container has: an absent field means its default.
         """
-        return []
+        asked = [key for key in resources.data if resources.has(key)] if resources is not None else []
+        return [f"{resources.pointer}: ignored, as --cgroup-manager is disabled"] if resources and asked else []
 
     def join(self, pid: int, sub: "dict[str, str] | None" = None) -> None:
         """Move a process into the cgroup, or into the existing cgroups beneath it that `sub` names (sub_cgroups)."""

@@ -83,6 +83,19 @@ def covered_paths(config: Config) -> None:
         for index, path in enumerate(linux.texts(field)):
             if path[:1] != "/":
                 raise Section({}, linux.at(field)).refuse(index, f'must be an absolute path, not "{path}"')
+            if _is_root(path):
+                # What is laid upon the root of a process does not cover it: the field would do nothing
+                raise Section({}, linux.at(field)).refuse(index, f'"{path}" is the root; see root.readonly')
+
+
+def _is_root(path: str) -> bool:
+    depth = 0
+    for part in path.split("/"):
+        if part == "..":
+            depth = max(depth - 1, 0)
+        elif part not in ("", "."):
+            depth += 1
+    return not depth
 
 
 def propagation(config: Config) -> None:

@@ -12,7 +12,7 @@ _WINDOW_MAX = 0xFFFF
 
 def check(process: Section) -> None:
     """Refuse a process that cannot be started; `process.pointer` is "" for a file of its own."""
-    for rule in (_command, _directory, _environment, _user, _rlimits, _terminal, _flags):
+    for rule in (_command, _directory, _environment, _user, _rlimits, _terminal, _flags, _affinity):
         rule(process)
 
 
@@ -70,3 +70,14 @@ def _terminal(process: Section) -> None:
 def _flags(process: Section) -> None:
     process.flag("noNewPrivileges")
     process.integer("oomScoreAdj", -1000, 1000, None)
+
+
+def _affinity(process: Section) -> None:
+    """Of `exec` only, and wrong from the beginning all the same."""
+    affinity = process.section("execCPUAffinity")
+    if affinity is not None:
+        from pyrunc.config.number_list import bits
+        from pyrunc.linux.scheduling import CPU_MAX
+
+        for key in ("initial", "final"):
+            bits(affinity, key, CPU_MAX)

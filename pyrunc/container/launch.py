@@ -9,7 +9,7 @@ import posix
 
 from pyrunc.config.fields import Config
 from pyrunc.config.load import load
-from pyrunc.config.validate import rootless, validate
+from pyrunc.config.validate import HOOKS, rootless, validate
 from pyrunc.container.conversation import Conversation
 from pyrunc.errors import ConfigError, UsageError
 from pyrunc.linux.errnos import reason
@@ -29,6 +29,7 @@ from pyrunc.state.store import CONFIG, FIFO, Entry, claim
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cgroups.driver import Cgroup
+    from pyrunc.config.fields import Section
     from pyrunc.container.settings import Settings
     from pyrunc.plan.program import Operand, Program
     from pyrunc.process.protocol import Helper
@@ -92,6 +93,7 @@ class Draft:
         options.preserve_fds += _socket_activation(self.config)
         check_preserved(options.preserve_fds)
         self.cgroup: Cgroup = open_cgroup(self.config, self.id, settings.cgroup_manager, rootless=self.host.rootless)
+        self.cgroup.check(resources(self.config))
         self.host.cgroups = self.cgroup.host_rows()
         self.host.cgroup_mode = self.cgroup.mode if self.host.cgroups else self.host.cgroup_mode
         choices = Choices(
@@ -136,8 +138,7 @@ def _launch(draft: Draft, entry: Entry) -> Record:
         draft.cgroup.create()
         # An ordinary user may have got fewer cgroups than were looked for.
         record.cgroup = draft.cgroup.record()
-        linux = draft.config.section("linux")
-        for warning in draft.cgroup.apply(linux.section("resources") if linux is not None else None):
+        for warning in draft.cgroup.apply(resources(draft.config)):
             draft.settings.warn(warning)
         entry.make_fifo(FIFO)
         entry.make_fifo(RESULT)
@@ -154,7 +155,7 @@ def _launch(draft: Draft, entry: Entry) -> Record:
 
 def _record(draft: Draft) -> Record:
     hooks = draft.config.section("hooks")
-    kinds = [kind for kind in hooks.data if hooks.array(kind)] if hooks is not None else []
+    kinds = [kind for kind in HOOKS if hooks.array(kind)] if hooks is not None else []
     return Record(
         id=draft.id,
         bundle=draft.config.bundle,
@@ -258,6 +259,12 @@ def _poststop(draft: Draft) -> None:
         draft.settings.warn(warning)
 
 
+def resources(config: Config) -> "Section | None":
+    """linux.resources."""
+    linux = config.section("linux")
+    return linux.section("resources") if linux is not None else None
+
+
 def seccomp_filter(settings: "Settings", config: Config, host: Host) -> bytes:
     """The compiled linux.seccomp, b"" without one."""
     linux = config.section("linux")
@@ -306,7 +313,7 @@ def _check_hooks(config: Config) -> None:
         return
     from pyrunc.process.hooks import check_hook
 
-    for kind in hooks.data:
+    for kind in HOOKS:
         for hook in hooks.sections(kind):
             check_hook(hook)
 

@@ -23,6 +23,7 @@ def plan(settings: "Settings", bundle: str, config_file: "str | None" = None) ->
     host.cgroups = cgroup.host_rows()
     host.cgroup_mode = cgroup.mode if host.cgroups else host.cgroup_mode
     linux = config.section("linux")
+    cgroup.check(linux.section("resources") if linux is not None else None)
     section = linux.section("seccomp") if linux is not None else None
     bpf = b""
     if section is not None:

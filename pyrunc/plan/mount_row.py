@@ -45,6 +45,8 @@ def read(config: Config) -> list[Mount]:
     """All mounts, refused where a destination lies inside /proc."""
     found = [Mount(section, config.bundle) for section in config.sections("mounts")]
     for mount in found:
+        if mount.destination == "/" and not mount.options.remount:
+            raise mount.section.refuse("destination", "is the root, which a mount would cover in vain: root.path is it")
         below = mount.destination[6:] if mount.destination.startswith("/proc/") else ""
         if below and below not in _BELOW_PROC:
             raise mount.section.refuse(

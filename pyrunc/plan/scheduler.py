@@ -25,6 +25,7 @@ _DEADLINE = ("runtime", "deadline", "period")
 def compile(config: Config, host: Host, program: Program) -> None:
     """Set both on the process itself, while it has its rights."""
     if outside_needed(config, host):
+        outside(config, host)  # a value that cannot be is refused now
         return
     process = config.require("process")
     scheduler, priority = process.section("scheduler"), process.section("ioPriority")
