@@ -107,10 +107,17 @@ def test_no_containers_are_an_empty_list(settings: Settings) -> None:
     ],
 )
 def test_frozen_reads_the_file_of_the_version(
-    controller: str, file: str, text: str, expected: bool, settings: Settings, tmp_path: Path
+    controller: str,
+    file: str,
+    text: str,
+    expected: bool,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("pyrunc.state.record._CGROUPS", str(tmp_path.parent))
     (tmp_path / file).write_text(text)
-    record = make(settings, "box", cgroup={"paths": {controller: str(tmp_path), "memory": "/none"}})
+    record = make(settings, "box", cgroup={"paths": {controller: str(tmp_path), "memory": f"{tmp_path}/none"}})
     assert frozen(record) is expected
     assert state(settings, "box")["status"] == ("paused" if expected else "running")
 

@@ -131,7 +131,7 @@ class _Scanner:
         """The value that the whole text is."""
         start = len(text) - len(text.lstrip(_BLANKS))
         try:
-            value, end = make_scanner(self)(text, start)  # type: ignore[arg-type]
+            value, end = self._scan(text, start)
         except StopIteration as stop:
             raise self._malformed(text, stop.value, "expecting a value") from None
         except RecursionError as error:
@@ -139,13 +139,22 @@ class _Scanner:
         except MemoryError as error:
             raise ConfigError(f"{self.name}: too large for the memory") from error
         except ValueError as error:
-            # json.JSONDecodeError, which the C scanner imports when it has to raise it
+            # json.JSONDecodeError
             cause = str(getattr(error, "msg", error))
             raise self._malformed(text, getattr(error, "pos", 0), cause[:1].lower() + cause[1:]) from error
         if text[end:].strip(_BLANKS):
             end = len(text) - len(text[end:].lstrip(_BLANKS))
             raise self._malformed(text, end, "text after the end")
         return value
+
+    def _scan(self, text: str, start: int) -> tuple[object, int]:
+        scan = make_scanner(self)  # type: ignore[arg-type]
+        try:
+            return scan(text, start)
+        except SystemError:
+            # Up to Python 3.12 it finds JSONDecodeError only where the module is loaded, and else raises nothing.
+            __import__("json.decoder")
+            return scan(text, start)
 
     def _malformed(self, text: str, position: int, cause: str) -> ConfigError:
         line = text.count("\n", 0, position) + 1

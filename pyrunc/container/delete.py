@@ -5,8 +5,9 @@ import posix
 import select
 
 from pyrunc.cgroups.driver import Cgroup, from_directories, from_state
+from pyrunc.cgroups.path import ROOT
 from pyrunc.container.query import hook_state, status_of
-from pyrunc.errors import HostError, NotFoundError, PyruncError, StateError
+from pyrunc.errors import CgroupError, HostError, NotFoundError, PyruncError, StateError
 from pyrunc.state import journal, status
 from pyrunc.state.store import CONFIG, Entry, open_entry
 
@@ -32,6 +33,10 @@ def delete(settings: "Settings", container_id: str, *, force: bool = False) -> N
     try:
         entry.lock()
         delete_locked(settings, entry, force=force)
+    except NotFoundError:
+        # Another call has deleted it while this one waited.
+        if not force:
+            raise
     finally:
         entry.close()
 
@@ -58,7 +63,9 @@ def delete_locked(settings: "Settings", entry: Entry, *, force: bool) -> None:
 
 def _read(entry: Entry, *, force: bool) -> "Record | None":
     try:
-        return status.load(entry)
+        record = status.load(entry)
+        from_state(record.cgroup)
+        return record
     except StateError:
         if not force:
             raise
@@ -88,17 +95,33 @@ def _end(record: "Record", cgroup: Cgroup, *, shared: bool) -> None:
 
 
 def _remove_journalled(entry: Entry) -> None:
-    """What the journal names, where the record says nothing: processes by pid and start time, then their cgroups."""
+    """What the journal names, where the record says nothing: processes by pid and start time, then their cgroups.
+
+    It may be as damaged as the record: what cannot be of pyrunc's writing is left alone.
+    """
     from pyrunc.state.record import process_stat
 
-    cgroup = from_directories(journal.values(entry, journal.CGROUP))
+    cgroup = _journalled_cgroup(entry)
     cgroup.signal(9)
     for value in journal.values(entry, journal.PROCESS):
         pid, _, start = value.partition(" ")
-        stat = process_stat(int(pid)) if pid.isdigit() and int(pid) > 1 else None
+        if not (pid.isascii() and pid.isdigit() and 1 < int(pid[:8]) == int(pid)):
+            continue
+        stat = process_stat(int(pid))
         if stat is not None and str(stat[1]) == start:
             _kill(int(pid), int(start))
     cgroup.remove()
+
+
+def _journalled_cgroup(entry: Entry) -> Cgroup:
+    try:
+        return from_directories([path for path in journal.values(entry, journal.CGROUP) if _is_below_root(path)])
+    except (CgroupError, StateError):
+        return from_directories([])
+
+
+def _is_below_root(path: str) -> bool:
+    return path.startswith(f"{ROOT}/") and ".." not in path.split("/") and "\0" not in path
 
 
 def _kill(pid: int, start: int) -> None:
@@ -125,6 +148,8 @@ def _kill(pid: int, start: int) -> None:
 
 def _rmdir(directory: str) -> None:
     """A parent that create had to make goes too, once no other container is in it."""
+    if not _is_below_root(directory):
+        return
     try:
         posix.rmdir(directory)
     except OSError:

@@ -8,9 +8,14 @@ import posix
 
 from pyrunc.errors import PyruncError, StateError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.config.fields import Section
+
 FORMAT = 1
 
 _MOST_PIDS = 1 << 22  # PID_MAX_LIMIT of 64-bit kernels
+_CGROUPS = "/sys/fs/cgroup"
 _TEXTS = ("id", "bundle", "rootfs", "created", "status", "boot", "ociVersion", "manager")
 
 
@@ -139,7 +144,7 @@ def from_bytes(data: bytes, path: str = "state.json") -> Record:
         section.integer("format", FORMAT, FORMAT)
         texts = {name: section.text(name) for name in _TEXTS}
         hooks = section.texts("hooks")
-        cgroup = section.require("cgroup").data
+        cgroup = _cgroup(section.require("cgroup"))
         pid = section.integer("pid", 0, _MOST_PIDS)
         # The pid is given to pidfd_open: 1 is the host's init. An empty boot would be taken for this one.
         if pid == 1 or not texts["boot"] or not texts["bundle"].startswith("/"):
@@ -160,6 +165,19 @@ def from_bytes(data: bytes, path: str = "state.json") -> Record:
         )
     except PyruncError as error:
         raise StateError(f"{path} is not a record of this version of pyrunc: {error}") from error
+
+
+def _cgroup(section: "Section") -> dict[str, object]:
+    """The record of the cgroup, whose processes will be killed: it must be no root of a hierarchy, but below one."""
+    if section.text("root", _CGROUPS) != _CGROUPS:
+        raise section.refuse("root", f"must be {_CGROUPS}")
+    paths = section.strings("paths")
+    deep = 2 if section.text("mode", "") in ("v1", "hybrid") else 1
+    for path in (*paths.values(), *section.texts("made")):
+        names = path.split("/")
+        if not path.startswith(f"{_CGROUPS}/") or len(names) < 4 + deep or not all(names[1:]) or ".." in names:
+            raise section.refuse("paths", f'"{path}" cannot be the cgroup of a container')
+    return section.data
 
 
 def process_stat(pid: int) -> "tuple[str, int] | None":

@@ -29,7 +29,7 @@ JOURNAL = "journal"
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 _ENTRY = _DIRECTORY | posix.O_NOFOLLOW
 _FILE = posix.O_NOFOLLOW | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
-_TYPE, _FOLDER, _REGULAR = 0o170000, 0o040000, 0o100000  # inode(7)
+_TYPE, _FOLDER, _REGULAR, _LINK = 0o170000, 0o040000, 0o100000, 0o120000  # inode(7)
 _CAP = 64 << 20
 _PAUSE = 0.001  # seconds between two tries of a lock with a deadline; doubled up to 50 ms
 
@@ -54,7 +54,7 @@ class Entry:
         """Wait for the lock, at most `timeout` seconds. StateError when time is up, NotFoundError when it is gone."""
         if self.locked:
             return
-        fd = self._open(LOCK, posix.O_RDWR | posix.O_CREAT)
+        fd = self._marker()
         try:
             _flock(fd, timeout, self.id)
         except BaseException:
@@ -64,6 +64,21 @@ class Entry:
             posix.close(fd)
             raise _missing(self.id)
         self._lock = fd
+
+    def _marker(self) -> int:
+        """The lock, made only in an empty directory: one with other files and without it is not of pyrunc's making."""
+        for _ in range(2):
+            try:
+                return posix.open(LOCK, posix.O_RDWR | _FILE, dir_fd=self.fd)
+            except FileNotFoundError:
+                names = posix.listdir(self.fd)
+                if not names:
+                    return self._open(LOCK, posix.O_RDWR | posix.O_CREAT)
+                if LOCK not in names:
+                    raise StateError(f"{self.path}: not a directory of pyrunc: it has no file {LOCK}") from None
+            except OSError as error:
+                raise self._failed(LOCK, error) from error
+        raise _missing(self.id)
 
     def unlock(self) -> None:
         if self.locked:
@@ -264,6 +279,7 @@ def _make_root(root: str) -> None:
 def _open_root(root: str, container_id: str = "") -> int:
     _check_root(root)
     try:
+        _check_link(root)
         fd = posix.open(root, _DIRECTORY)
     except FileNotFoundError as error:
         raise _missing(container_id) from error
@@ -275,6 +291,13 @@ def _open_root(root: str, container_id: str = "") -> int:
         posix.close(fd)
         raise
     return fd
+
+
+def _check_link(root: str) -> None:
+    """A root that is a symlink leads where its owner wants: that must be this user, or root (symlink(7))."""
+    facts = posix.stat(root, follow_symlinks=False)
+    if facts.st_mode & _TYPE == _LINK and facts.st_uid not in (0, posix.geteuid()):
+        raise StateError(f"{root}: a symlink of uid {facts.st_uid}")
 
 
 def _check_owner(fd: int, path: str) -> None:
