@@ -78,7 +78,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     if new_user:
         program.sync(ops.PREPARE, "prepare")
     if wanted.private("user"):
-        namespaces.become_root(program, "/linux/uidMappings" if new_user else "/linux/namespaces")
+        namespaces.become_root(program, config, "/linux/uidMappings" if new_user else "/linux/namespaces")
         program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     namespaces.unshare_cgroup(wanted, program)
     proc = _procfs(config, host, program)
@@ -126,7 +126,7 @@ def process(config: Config, host: Host, choices: Choices, flags: int) -> Program
     if section.has("execCPUAffinity"):
         affinity.final(section, program)
     if flags & CLONE_NEWUSER:
-        namespaces.become_root(program, "")
+        namespaces.become_root(program, config, "")
     proc = _procfs(Config({"process": section.data}, config.bundle), host, program)
     program.call("setsid")
     _session(section, program, choices, proc, loopback=False)

@@ -143,13 +143,23 @@ def enter_cgroups(program: Program, host: Host) -> None:
         program.call("close", tasks, accept=(errno.EBADF,))
 
 
-def become_root(program: Program, origin: str) -> None:
-    """Take the ids 0 of a user namespace; one that maps no 0 is left as it is (EINVAL)."""
+def become_root(program: Program, config: Config, origin: str) -> None:
+    """Take the ids 0 of a user namespace, or the lowest that it maps: without one no file can be made (EOVERFLOW).
+
+    One by path, whose maps the config does not repeat, may have no 0 (EINVAL): there the ids stay as they are.
+    """
     program.call("setgroups", 0, None, origin=origin, accept=(errno.EPERM,))
-    program.call("setresgid", 0, 0, 0, origin=origin, accept=(errno.EINVAL,))
-    program.call("setresuid", 0, 0, 0, origin=origin, accept=(errno.EINVAL,))
+    for name, key in (("setresgid", "gidMappings"), ("setresuid", "uidMappings")):
+        lowest = _lowest(config, key)
+        program.call(name, lowest, lowest, lowest, origin=origin, accept=(errno.EINVAL,))
     # setresuid made the process dumpable as the sysctl fs.suid_dumpable says (CVE-2016-9962).
     program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _lowest(config: Config, key: str) -> int:
+    linux = config.section("linux")
+    rows = linux.sections(key) if linux is not None else []
+    return min((row.integer("containerID", 0, 2**32 - 1) for row in rows), default=0)
 
 
 def unshare_cgroup(wanted: Namespaces, program: Program) -> None:

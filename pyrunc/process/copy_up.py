@@ -14,6 +14,7 @@ from pyrunc.linux.uapi import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 _DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC
 _CHUNK = 1 << 24
 _DEPTH_MAX = 200
+_PR_SET_SECUREBITS, _NO_SETUID_FIXUP = 28, 1 << 2
 
 
 def copy_up(source_path: str, target_path: str, pointer: str) -> None:
@@ -21,19 +22,43 @@ def copy_up(source_path: str, target_path: str, pointer: str) -> None:
 
     SetupError with `pointer` and the path below the directory for what cannot be copied.
     """
-    path = ""
     try:
         source = posix.open(source_path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
         try:
             target = posix.open(target_path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
             try:
-                _Copy(pointer).directory(source, target, path)
+                _copy(source, target, pointer)
             finally:
                 posix.close(target)
         finally:
             posix.close(source)
     except OSError as error:
         raise SetupError(pointer, "tmpcopyup", error.errno or 0, reason(error.errno)) from error
+
+
+def _copy(source: int, target: int, pointer: str) -> None:
+    """A tmpfs of a user namespace takes no file of an id that is not mapped there (EOVERFLOW), and root's is not: root
+    makes them as the owner of the tmpfs.
+    """
+    facts = posix.fstat(target)
+    foreign = posix.geteuid() == 0 and facts.st_uid != 0
+    if foreign:
+        _act_as(facts.st_uid, facts.st_gid, _NO_SETUID_FIXUP)
+    try:
+        _Copy(pointer).directory(source, target, "")
+    finally:
+        if foreign:
+            _act_as(0, 0, 0)
+
+
+def _act_as(uid: int, gid: int, bits: int) -> None:
+    """setfsuid(2) and setfsgid(2), for which SECBIT_NO_SETUID_FIXUP keeps the right to chown(2) (capabilities(7))."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_SECUREBITS, bits, 0, 0, 0)
+    libc.setfsgid(gid)
+    libc.setfsuid(uid)
 
 
 class _Copy:
