@@ -3,14 +3,12 @@
 
 import os
 import shutil
-import socket
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.containers.box import Box, Patch, capabilities, is_v2, namespaces
+from tests.containers.box import Box, Patch, is_v2, namespaces
 from tests.containers.leaks import mounts
 
 TMPFS = {"type": "tmpfs", "source": "tmpfs"}
@@ -28,8 +26,8 @@ def link_to(box: Box, inside: str, host: Path) -> None:
 @pytest.mark.parametrize("target", ["{}", "../../../../../../../../../..{}", "/proc/self/root{}", "/proc/1/root/{}"])
 @pytest.mark.parametrize("kind", ["tmpfs", "bind", "file"])
 def test_cve_2019_18837_mount_dest_symlink(box: Box, canary: Path, target: str, kind: str) -> None:
-    """CVE-2019-18837, CVE-2017-1002101. A part of a mount's destination is a symlink of the image to a folder of the host.
-    Nothing is made in it, and nothing mounted on it; within the container's root the symlink means what it says.
+    """CVE-2019-18837, CVE-2017-1002101. A part of a mount's destination is a symlink of the image to a folder of the
+    host. Nothing is made in it, and nothing mounted on it; within the container's root the symlink means what it says.
     """
     (box.rootfs / "link").symlink_to(target.format(canary))
     source = box.folder / "source"
@@ -55,9 +53,13 @@ def test_mount_dest_symlink_scoped_visible(box: Box, canary: Path) -> None:
     assert box.run({"+mounts": [mount]}, "cd /link && cd ../.. && pwd").out == "/"
 
 
-@pytest.mark.parametrize("path", ["/link/evil", "/dev/link/evil", "/a/../link/evil", "/link/../../evil", "/..", "/dev/.."])
+@pytest.mark.parametrize(
+    "path", ["/link/evil", "/dev/link/evil", "/a/../link/evil", "/link/../../evil", "/..", "/dev/.."]
+)
 def test_device_path_escape(box: Box, canary: Path, path: str) -> None:
-    """A device's path goes through a symlink of the image to a folder of the host, or by `..`: no node is made there."""
+    """A device's path goes through a symlink of the image to a folder of the host, or by `..`: no node is
+    made there.
+    """
     (box.rootfs / "link").symlink_to(canary)
     (box.rootfs / "dev/link").symlink_to(canary)
     device = {"path": path, "type": "c", "major": 1, "minor": 3, "fileMode": 0o666, "uid": 5, "gid": 5}
@@ -66,8 +68,8 @@ def test_device_path_escape(box: Box, canary: Path, path: str) -> None:
 
 @pytest.mark.parametrize("node", ["file", "symlink", "folder", "other"])
 def test_device_that_is_there(box: Box, canary: Path, node: str) -> None:
-    """Something lies where a device is to be made. Only the very device is taken: a file's device number is 0, as crun and
-    runc 1.1.5 found; nothing else is given away by chown.
+    """Something lies where a device is to be made. Only the very device is taken: a file's device number is 0, as crun
+    and runc 1.1.5 found; nothing else is given away by chown.
     """
     path = box.rootfs / "dev/wanted"
     if node == "file":
@@ -87,8 +89,8 @@ def test_device_that_is_there(box: Box, canary: Path, node: str) -> None:
 
 @pytest.mark.parametrize("source", ["tmpfs", "folder"])
 def test_cve_2019_16884_proc_volume(box: Box, source: str) -> None:
-    """CVE-2019-16884. The image has a volume on /proc: labels and limits would be written to its files. Refused, as it is no
-    procfs.
+    """CVE-2019-16884. The image has a volume on /proc: labels and limits would be written to its files. Refused, as it
+    is no procfs.
     """
     fake = box.folder / "fake"
     (fake / "self/attr").mkdir(parents=True)
@@ -106,7 +108,7 @@ def test_cve_2019_19921_proc_symlink(box: Box, canary: Path, how: str) -> None:
         shutil.rmtree(box.rootfs / "proc", ignore_errors=True)
         (box.rootfs / "proc").unlink(missing_ok=True)
         (box.rootfs / "proc").symlink_to(target)
-        mount = {"destination": "/proc", "type": "proc", "source": "proc"}
+        mount: Patch = {"destination": "/proc", "type": "proc", "source": "proc"}
         if how == "bind":
             mount = {"destination": "/proc", "type": "none", "source": "/proc", "options": ["rbind"]}
         assert "/mounts/0" in box.refused({"mounts": [mount]}, "true")
@@ -118,13 +120,20 @@ def test_cve_2023_28642_sys_symlink(box: Box, canary: Path, how: str) -> None:
     shutil.rmtree(box.rootfs / "sys")
     (box.rootfs / "evil").mkdir()
     (box.rootfs / "sys").symlink_to("/evil")
-    mount = {"destination": "/sys", "type": "sysfs", "source": "sysfs"}
+    mount: Patch = {"destination": "/sys", "type": "sysfs", "source": "sysfs"}
     if how == "bind":
         mount = {"destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind"]}
     assert "/mounts/3" in box.refused({"+mounts": [mount]}, "true")
 
 
-INSIDE_PROC = ["/proc/self/attr", "/proc/sys", "/proc/sys/net/ipv4", "/proc/1", "/proc/sysrq-trigger", "/proc/../proc/sys"]
+INSIDE_PROC = [
+    "/proc/self/attr",
+    "/proc/sys",
+    "/proc/sys/net/ipv4",
+    "/proc/1",
+    "/proc/sysrq-trigger",
+    "/proc/../proc/sys",
+]
 
 
 @pytest.mark.parametrize("link", [False, True])
@@ -154,8 +163,9 @@ def test_lxcfs_may_mount_its_files(box: Box) -> None:
 
 
 def test_cve_2025_52881_proc_overmount_sysctl(box: Box) -> None:
-    """CVE-2025-52881. A bind of the whole /proc brings a file that lies over a sysctl: what is written there would be a write
-    to the attacker's file, here to another sysctl. It goes to the right one, by a procfs that nothing lies over.
+    """CVE-2025-52881. A bind of the whole /proc brings a file that lies over a sysctl: what is written there would be
+    a write to the attacker's file, here to another sysctl. It goes to the right one, by a procfs that nothing lies
+    over.
     """
     fake = box.folder / "fake"
     fake.write_text("0")
@@ -171,7 +181,15 @@ def test_cve_2025_52881_proc_overmount_sysctl(box: Box) -> None:
 BAD_SYSCTLS = (
     *("net/../kernel/core_pattern", "net/ipv4/../../kernel/core_pattern", "net..kernel.core_pattern", "../net/ipv4"),
     *("/proc/sys/net/ipv4/ip_forward", "net/ipv4/ip_forward/", "net./kernel/core_pattern", "kernel.core_pattern"),
-    *("kernel/core_pattern", "kernel.pid_max", "net", "fs.mqueue/../../kernel/pid_max", "net\nkernel", "vm.panic_on_oom", ""),
+    *(
+        "kernel/core_pattern",
+        "kernel.pid_max",
+        "net",
+        "fs.mqueue/../../kernel/pid_max",
+        "net\nkernel",
+        "vm.panic_on_oom",
+        "",
+    ),
 )
 
 
@@ -194,8 +212,9 @@ def test_sysctl_of_a_shared_namespace(box: Box) -> None:
 
 @pytest.mark.parametrize("fake", ["symlink", "file", "missing", "device"])
 def test_cve_2025_31133_masked_dev_null(box: Box, fake: str) -> None:
-    """CVE-2025-31133. The image's /dev/null is a symlink to a file of /proc, an ordinary file, another device, or missing. A
-    mask is the host's /dev/null whatever lies there: what is masked reads as empty, and nothing becomes writable.
+    """CVE-2025-31133. The image's /dev/null is a symlink to a file of /proc, an ordinary file, another device, or
+    missing. A mask is the host's /dev/null whatever lies there: what is masked reads as empty, and nothing becomes
+    writable.
     """
     null = box.rootfs / "dev/null"
     if fake == "symlink":
@@ -261,11 +280,13 @@ def test_cve_2026_88264_console_symlink(box: Box, canary: Path, target: str) -> 
 
 @pytest.mark.parametrize("how", ["absolute", "climbing", "volume"])
 def test_cve_2026_41579_dev_symlink(box: Box, canary: Path, how: str) -> None:
-    """CVE-2026-41579. rootfs/dev is a symlink to a folder of the host that has a "ptmx": no node and no link is made there,
-    and its ptmx stays.
+    """CVE-2026-41579. rootfs/dev is a symlink to a folder of the host that has a "ptmx": no node and no link is made
+    there, and its ptmx stays.
     """
     (canary / "ptmx").write_text("the host's")
-    target = {"absolute": str(canary), "climbing": f"../../../../../../..{canary}", "volume": "/proc/self/root/dev"}[how]
+    target = {"absolute": str(canary), "climbing": f"../../../../../../..{canary}", "volume": "/proc/self/root/dev"}[
+        how
+    ]
     shutil.rmtree(box.rootfs / "dev")
     (box.rootfs / "dev").symlink_to(target)
     box.run(PROC_ONLY, "true", status=None)
@@ -282,15 +303,18 @@ def test_dev_ptmx_symlink(box: Box, canary: Path) -> None:
 
 
 def test_cve_2026_88265_dev_null_reopen(box: Box, canary: Path) -> None:
-    """CVE-2026-88265. stdin is the host's /dev/null, and the image's /dev/null a symlink to a file: nothing is opened again by
-    name, and the host's device keeps its owner. A user's other streams are given to him.
+    """CVE-2026-88265. stdin is the host's /dev/null, and the image's /dev/null a symlink to a file: nothing is opened
+    again by name, and the host's device keeps its owner. A user's other streams are given to him.
     """
     (box.rootfs / "dev/null").symlink_to("/etc/passwd")
     (box.rootfs / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
     bind = {"destination": "/dev", "source": str(box.rootfs / "dev"), "options": ["bind"]}
     null = os.stat("/dev/null")
     with open("/dev/null") as stdin:
-        box.write({"mounts": [PROC_ONLY["mounts"][0], bind], "process": {"user": {"uid": 1000, "gid": 1000}}}, "stat -L -c %t /proc/self/fd/0")
+        box.write(
+            {"mounts": [PROC_ONLY["mounts"][0], bind], "process": {"user": {"uid": 1000, "gid": 1000}}},
+            "stat -L -c %t /proc/self/fd/0",
+        )
         process = box.spawn("run", "--bundle", box.bundle, box.id, stdin=stdin)
         assert process.communicate()[0] == "1\n"
     after = os.stat("/dev/null")
@@ -303,7 +327,10 @@ def test_cve_2023_25809_cgroup_ro(box: Box, private: bool) -> None:
     """CVE-2023-25809. A cgroup mount with `ro` is read-only in each hierarchy, with a cgroup namespace and without."""
     mount = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro", "nosuid"]}
     rows = namespaces("pid", "ipc", "uts", "mount", *(("cgroup",) if private else ()))
-    tries = "find /sys/fs/cgroup -maxdepth 1 -type d | while read d; do mkdir $d/evil 2>&1 || true; done; grep -c cgroup /proc/self/mountinfo"
+    tries = (
+        "find /sys/fs/cgroup -maxdepth 1 -type d | while read d; do mkdir $d/evil 2>&1 || true; done;"
+        " grep -c cgroup /proc/self/mountinfo"
+    )
     result = box.run({**rows, "+mounts": [mount]}, tries)
     *refusals, count = result.lines
     assert int(count) >= (1 if is_v2() else 3)
@@ -313,7 +340,9 @@ def test_cve_2023_25809_cgroup_ro(box: Box, private: bool) -> None:
     assert all("ro," in line.split()[5] + "," for line in lines if " - cgroup" in line)
 
 
-@pytest.mark.parametrize("path", ["../evil", "/../evil", "/a/../../evil", "a/..", "/a\nb", "/", "//", "/.", "..", "\x7f"], ids=repr)
+@pytest.mark.parametrize(
+    "path", ["../evil", "/../evil", "/a/../../evil", "a/..", "/a\nb", "/", "//", "/.", "..", "\x7f"], ids=repr
+)
 def test_cgroup_path_escape(box: Box, path: str) -> None:
     """linux.cgroupsPath with `..`, a newline, or the root itself, in which all processes of the host are."""
     assert "/linux/cgroupsPath" in box.refused({"linux": {"cgroupsPath": path}}, "true")
@@ -330,7 +359,9 @@ def test_exec_cgroup_escape(box: Box, path: str) -> None:
 
 
 def test_exec_cgroup_is_below(box: Box) -> None:
-    """(crun 1.29.) The counterpart: a cgroup of the container's is entered, and an absolute path is taken from there."""
+    """(crun 1.29.) The counterpart: a cgroup of the container's is entered, and an absolute path is taken
+    from there.
+    """
     box.start({}, "sleep 100")
     below = box.cgroup("" if is_v2() else "pids") / "inner"
     below.mkdir()
@@ -341,169 +372,3 @@ def test_exec_cgroup_is_below(box: Box) -> None:
             assert any(line.endswith("/inner") for line in out)
     finally:
         below.rmdir()
-
-
-def special(kind: str, path: Path) -> Any:
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "socket":
-        server = socket.socket(socket.AF_UNIX)
-        server.bind(str(path))
-        server.close()
-    elif kind == "device":
-        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(5, 1))
-    elif kind == "loop":
-        path.symlink_to(path.name)
-    elif kind == "magic":
-        path.symlink_to("/proc/self/fd/3")
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "huge":
-        with path.open("wb") as file:
-            file.truncate(1 << 40)
-    elif kind == "lines":
-        path.write_bytes(b"a:x:7:7::" + b"/" * 5_000_000 + b":/bin/sh\n" * 3)
-    elif kind == "binary":
-        path.write_bytes(b"\xff\xfe:\x00:0:0::/bad\x00:\n" * 100)
-
-
-SPECIAL = ["fifo", "socket", "device", "loop", "magic", "folder", "huge", "lines", "binary"]
-
-
-@pytest.mark.parametrize("verb", ["run", "exec"])
-@pytest.mark.parametrize("kind", SPECIAL)
-def test_passwd_fifo(box: Box, kind: str, verb: str) -> None:
-    """CVE-2022-23648 and its kind; runc and crun hang with a fifo. /etc/passwd of the image is no regular file, or has no
-    end: the runtime neither blocks, nor opens a device, nor reads more than a megabyte; HOME is "/".
-    """
-    special(kind, box.rootfs / "etc/passwd")
-    if verb == "run":
-        assert box.run({}, "echo $HOME").out == "/"
-    else:
-        box.start({}, "sleep 100")
-        assert box.exec("echo $HOME").out == "/"
-
-
-@pytest.mark.parametrize("kind", ["fifo", "socket", "device", "loop", "magic"])
-@pytest.mark.parametrize("what", ["bind folder", "bind file", "tmpfs", "mask", "readonly", "cwd"])
-def test_mount_dest_special_files(box: Box, kind: str, what: str) -> None:
-    """A fifo, a socket, a device or a symlink to itself lies where something is mounted. It is not opened, so nothing
-    blocks: mounted on, or an error of that field; nothing is left.
-    """
-    special(kind, box.rootfs / "thing")
-    (box.folder / "folder").mkdir()
-    (box.folder / "file").write_text("file")
-    patch: Patch = {
-        "bind folder": {"+mounts": [{"destination": "/thing", "source": f"{box.folder}/folder", "options": ["bind"]}]},
-        "bind file": {"+mounts": [{"destination": "/thing", "source": f"{box.folder}/file", "options": ["bind"]}]},
-        "tmpfs": {"+mounts": [{"destination": "/thing/below", **TMPFS}]},
-        "mask": {"linux": {"maskedPaths": ["/thing"]}},
-        "readonly": {"linux": {"readonlyPaths": ["/thing"]}},
-        "cwd": {"process": {"cwd": "/thing"}},
-    }[what]
-    result = box.run(patch, "true", status=None)
-    assert result.status == 0 or len(result.err.splitlines()) == 1
-    box.check_clean()
-
-
-@pytest.mark.parametrize("kind", ["fifo", "socket", "device", "folder"])
-def test_program_special_files(box: Box, kind: str) -> None:
-    """args[0] is a device or a fifo of the image. To say why it cannot be executed, the runtime does not open it: to open a
-    watchdog is to start it.
-    """
-    path = box.rootfs / "program"
-    special(kind, path)
-    if kind != "folder":
-        path.chmod(0o755)
-    before = path.lstat().st_atime_ns
-    box.refused({}, "/program", "x")
-    assert path.lstat().st_atime_ns == before
-
-
-def test_program_that_is_a_device_is_not_opened(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same, at the calls that look into the container: nothing but O_PATH."""
-    from pyrunc.process import look
-
-    os.mknod(box.rootfs / "program", stat.S_IFCHR | 0o755, os.makedev(1, 3))
-    box.create({}, "sleep", "100")
-    opened: list[object] = []
-    real = os.open
-
-    def watch(path: str, flags: int, *rest: Any, **more: Any) -> int:
-        opened.append(path if flags & os.O_PATH == 0 else None)
-        return real(path, flags, *rest, **more)
-
-    monkeypatch.setattr(look.posix, "open", watch)
-    view = look.View(box.pid)
-    assert view.head("/program") is None
-    view.close()
-    assert not [path for path in opened if path is not None]
-
-
-def test_mount_leak_host(box: Box) -> None:
-    """(runc #2404, #4417.) Nothing that a container mounts reaches the host, though the host's tree is shared and the
-    bundle lies on a shared mount; with and without a rootfsPropagation.
-    """
-    import subprocess
-
-    script = f"""
-    mount --make-rshared / && mount --bind {box.folder} {box.folder} && mount --make-shared {box.folder}
-    before=$(cat /proc/self/mountinfo | wc -l)
-    "$@"
-    status=$?
-    [ $(cat /proc/self/mountinfo | wc -l) = $before ] || echo LEAK
-    exit $status
-    """
-    mount = {"destination": "/tmp", **TMPFS}
-    volume = {"destination": "/volume", "source": str(box.folder), "options": ["rbind"]}
-    inside = "mount -t tmpfs x /root && mount -t tmpfs x /volume/bundle && sleep 0.1; echo done"
-    from tests.containers.box import runtime
-
-    for propagation in ("", "shared", "rshared", "slave", "private", "unbindable"):
-        patch = {**capabilities(["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]), "+mounts": [mount, volume]}
-        box.write({**patch, "linux": {"rootfsPropagation": propagation}}, inside)
-        command = [runtime(), "--root", str(box.root), "run", "--bundle", str(box.bundle), box.id]
-        result = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script, "sh", *command], check=False, capture_output=True, text=True
-        )
-        assert result.stdout == "done\n", (propagation, result)
-
-
-def test_no_pivot_hides_the_hosts_proc(box: Box) -> None:
-    """--no-pivot leaves the host's mounts below the root. A process makes a user namespace and a procfs in it, without the
-    masks of the container's own: the kernel allows that only where one without masks is in reach.
-    """
-    (box.rootfs / "tmp/p").mkdir()
-    rights = capabilities(["CAP_SETFCAP"])  # to map its own root
-    patch = {**rights, "linux": {"maskedPaths": ["/proc/kallsyms"], "readonlyPaths": ["/proc/sys"]}}
-    attempt = "unshare -Urmpf sh -c 'mount -t proc proc /tmp/p && head -c1 /tmp/p/kallsyms'"
-    for flags in ((), ("--no-pivot",)):
-        result = box.run(patch, attempt, flags=flags, status=1)
-        assert "mount: permission denied" in result.err, flags
-        assert box.run(rights, attempt, flags=flags).out == "0", "the test would not see a procfs that can be mounted"
-
-
-def test_cve_2021_43784_netlink_overflow(box: Box) -> None:
-    """CVE-2021-43784. Lengths that overflow a 16-bit field: many id mappings, long paths, many mounts and arguments. The
-    namespaces are there, or it is an error.
-    """
-    rows = namespaces("pid", "ipc", "uts", "mount", "user", network="/" + "x" * 70000)
-    assert box.run(rows, "true", status=1).err
-    many = [{"containerID": place, "hostID": 200000 + place, "size": 1} for place in range(250)]
-    rows = namespaces("pid", "ipc", "uts", "mount", "user")
-    rows["linux"] |= {"uidMappings": many, "gidMappings": many}
-    os.chown(box.rootfs, 200000, 200000)
-    show = "wc -l < /proc/self/uid_map; for n in pid ipc uts mnt user; do readlink /proc/self/ns/$n; done"
-    lines = box.run(rows, show).lines
-    assert lines[0] == "250"
-    own = [os.readlink(f"/proc/self/ns/{name}") for name in ("pid", "ipc", "uts", "mnt", "user")]
-    assert not set(lines[1:]) & set(own)
-    os.chown(box.rootfs, 0, 0)
-    mount = {"destination": "/tmp", **TMPFS}
-    for count in (300, 3000):
-        result = box.run({"+mounts": [mount] * count}, "true", status=None)
-        assert result.status in (0, 1)
-        box.check_clean()
-    for size in (70_000, 200_000):
-        result = box.run({}, "echo", "x" * size, status=None)
-        assert result.out == "x" * size or len(result.err.splitlines()) == 1

@@ -32,7 +32,9 @@ def inner_pid(pid: int) -> int:
 
 
 def neighbours(box: Box, other: Box, patch: dict[str, Any], mapped: bool = False) -> int:
-    """Start `box`, and create `other` in its pid namespace (and user namespace); the pid of the second for the first."""
+    """Start `box`, and create `other` in its pid namespace (and user namespace); the pid of the second for
+    the first.
+    """
     words = ("pid", *OWN, *(("user",) if mapped else ()))
     first = {**namespaces(*words)}
     if mapped:
@@ -57,8 +59,9 @@ def test_cve_2016_9962_init_inspect(box: Box, other: Box, mapped: bool) -> None:
 
 
 def test_cve_2016_9962_what_ptrace_finds(box: Box, other: Box) -> None:
-    """CVE-2016-9962. With CAP_SYS_PTRACE over the host's user namespace nothing can be hidden. Then there must be nothing
-    to find: no directory of the host and no socket of the engine among the descriptors, no environment, a sealed program.
+    """CVE-2016-9962. With CAP_SYS_PTRACE over the host's user namespace nothing can be hidden. Then there must be
+    nothing to find: no directory of the host and no socket of the engine among the descriptors, no environment, a
+    sealed program.
     """
     pid = neighbours(box, other, capabilities(["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]))
     links, program, environment = box.exec("/bin/attack", f"entries:{pid}").json[f"entries:{pid}"]
@@ -69,8 +72,8 @@ def test_cve_2016_9962_what_ptrace_finds(box: Box, other: Box) -> None:
 
 
 def test_cve_2016_9962_created(box: Box) -> None:
-    """CVE-2016-9962, CVE-2024-21626. A created container waits for ever: it holds three streams and two fifos, no directory,
-    no cgroup, no socket, with masks, a terminal's socket, hooks and limits asked for. It is not dumpable.
+    """CVE-2016-9962, CVE-2024-21626. A created container waits for ever: it holds three streams and two fifos, no
+    directory, no cgroup, no socket, with masks, a terminal's socket, hooks and limits asked for. It is not dumpable.
     """
     hook = {"path": "/bin/true"}
     patch = {
@@ -92,7 +95,9 @@ def test_cve_2016_9962_created(box: Box) -> None:
 
 
 def _dumpable(pid: int) -> bool:
-    """The files of a process that is not dumpable belong to root (proc_pid(5)); asked of a process that is not root's."""
+    """The files of a process that is not dumpable belong to root (proc_pid(5)); asked of a process that is
+    not root's.
+    """
     owners = {entry.name: entry.stat().st_uid for entry in (Path(f"/proc/{pid}/stat"), Path(f"/proc/{pid}/comm"))}
     real = int(Path(f"/proc/{pid}/status").read_text().partition("\nUid:\t")[2].split()[0])
     return real != 0 and set(owners.values()) == {real}
@@ -100,8 +105,8 @@ def _dumpable(pid: int) -> bool:
 
 @pytest.mark.parametrize("words", [(), ("user",)])
 def test_cve_2016_9962_created_is_not_dumpable(box: Box, words: tuple[str, ...]) -> None:
-    """CVE-2016-9962. setresuid(2) and new user namespaces make a process dumpable as fs.suid_dumpable says: at the end it
-    must not be, whoever its user is.
+    """CVE-2016-9962. setresuid(2) and new user namespaces make a process dumpable as fs.suid_dumpable says: at the end
+    it must not be, whoever its user is.
     """
     patch: dict[str, Any] = {"process": {"user": {"uid": 1000, "gid": 1000}}}
     patch |= namespaces("pid", *OWN, *words)
@@ -130,8 +135,8 @@ def test_env_leak(box: Box) -> None:
 
 @pytest.mark.parametrize("target", ["1", "self"])
 def test_cve_2019_5736_exe_created(box: Box, target: str) -> None:
-    """CVE-2019-5736. The image's program is a script with /proc/self/exe, or /proc/1/exe, as interpreter: the helper's own
-    binary is run again, and opened for writing. The binary on the host stays as it is.
+    """CVE-2019-5736. The image's program is a script with /proc/self/exe, or /proc/1/exe, as interpreter: the helper's
+    own binary is run again, and opened for writing. The binary on the host stays as it is.
     """
     helper = Path(spawn.__file__).parent.parent / "init/pyrunc-init"
     before = helper.read_bytes()
@@ -157,7 +162,8 @@ def _is_sealed(exe: Path) -> None:
 
 def test_cve_2019_5736_exe_exec(box: Box) -> None:
     """CVE-2019-5736. A root process of the container waits for the helper that exec brings in, opens its program by
-    /proc/PID/exe, and writes to it as soon as it runs no more. EPERM, as the program is sealed memory, or no such chance.
+    /proc/PID/exe, and writes to it as soon as it runs no more. EPERM, as the program is sealed memory, or no such
+    chance.
     """
     box.start({**capabilities(["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"])}, "/bin/attack", "overwrite")
     helper = Path(spawn.__file__).parent.parent / "init/pyrunc-init"
@@ -170,9 +176,10 @@ def test_cve_2019_5736_exe_exec(box: Box) -> None:
 
 
 def test_cve_2020_15257_abstract_sockets(box: Box) -> None:
-    """CVE-2020-15257. Whoever shares the host's network namespace reaches abstract sockets: a container that is made, and
-    that waits, adds none.
+    """CVE-2020-15257. Whoever shares the host's network namespace reaches abstract sockets: a container that is made,
+    and that waits, adds none.
     """
+
     def abstract() -> set[str]:
         lines = Path("/proc/net/unix").read_text().splitlines()
         return {line.split()[-1] for line in lines if line.split()[-1][:1] == "@"}
@@ -183,8 +190,8 @@ def test_cve_2020_15257_abstract_sockets(box: Box) -> None:
 
 
 def test_session_keyring(box: Box) -> None:
-    """(contract of runc.) The caller's session keyring has a key. Neither the container's process nor one that exec brings
-    in finds it.
+    """(contract of runc.) The caller's session keyring has a key. Neither the container's process nor one that exec
+    brings in finds it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
@@ -203,8 +210,8 @@ def test_session_keyring(box: Box) -> None:
 
 
 def test_zombie_leak(box: Box) -> None:
-    """A container without a pid namespace leaves orphans; they become children of the runtime that waits for it. It reaps
-    them, and the stages of its helper, at once.
+    """A container without a pid namespace leaves orphans; they become children of the runtime that waits for it. It
+    reaps them, and the stages of its helper, at once.
     """
     box.write(namespaces(*OWN), "for i in 1 2 3; do (sleep 0.1 & sleep 0.01); done; echo; sleep 100")
     process = box.spawn("run", "--bundle", box.bundle, box.id)

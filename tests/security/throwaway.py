@@ -85,7 +85,7 @@ class Throwaway:
 
     def run(self, *command: str, stdin: str = "", **options: object) -> Result:
         """A command in the place."""
-        enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--ipc", "--uts", "--net", "--root", "--wd=/"]
+        enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--ipc", "--uts", "--net", "--root", "--wd"]
         process = subprocess.run(
             [*enter, *command], check=False, capture_output=True, text=True, input=stdin, timeout=SECONDS, **options
         )  # type: ignore[call-overload]
@@ -113,5 +113,3 @@ class Throwaway:
     def end(self) -> None:
         self._init.kill()
         self._init.communicate()
-
-
