@@ -27,15 +27,20 @@ def make(leaf: str, planned: list[str], made: list[str]) -> None:
     CgroupError when `leaf` itself has come to be: another container is taking it. OSError as it comes.
     """
     wanted = [one for one in planned if leaf == one or leaf.startswith(f"{one}/")]
-    for left in (2, 1, 0):
-        try:
-            for directory in wanted:
-                _make(directory, leaf, made)
-        except FileNotFoundError:
-            if not left:
-                raise
-            continue
-        return
+    # The mask of the runtime would close the cgroup to the container's users, who look for their limits there
+    mask = posix.umask(0o022)
+    try:
+        for left in (2, 1, 0):
+            try:
+                for directory in wanted:
+                    _make(directory, leaf, made)
+            except FileNotFoundError:
+                if not left:
+                    raise
+                continue
+            return
+    finally:
+        posix.umask(mask)
 
 
 def _make(directory: str, leaf: str, made: list[str]) -> None:

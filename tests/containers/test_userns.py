@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.box import Box, Patch, merge, wait_for
+from tests.containers.box import Box, Patch, is_v2, merge, wait_for
 from tests.containers.conftest import fill
 from tests.containers.ordinary import own_tree, rows
 
@@ -279,3 +279,11 @@ def test_the_helper_that_waits_cannot_be_looked_at(box: Box) -> None:
     for peek in (f"ls {place}/fd/", f"ls {place}/root/", f"cat {place}/environ", f"readlink {place}/exe"):
         assert box.exec(peek, status=None).status != 0, peek
     box.pyrunc("delete", "--force", second)
+
+
+def test_every_user_can_read_the_cgroup(box: Box) -> None:
+    """Where programs look for their limits; root inside is no root outside, where the directories are made."""
+    row = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}
+    folder = "/sys/fs/cgroup" if is_v2() else "/sys/fs/cgroup/freezer"
+    patch = {"+mounts": [row], "process": {"user": {"uid": 9, "gid": 9}}}
+    assert box.run(mapped(patch), f"cat {folder}/cgroup.procs; stat -c %a {folder}").lines[-1] == "755"
