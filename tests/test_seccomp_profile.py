@@ -26,7 +26,10 @@ def argument(**fields: object) -> Section:
 REFUSED = {
     "no default action": (Section({}, "/linux/seccomp"), "/defaultAction: is required"),
     "unknown default action": (section(defaultAction="ALLOW"), '/defaultAction: unknown action "ALLOW"'),
-    "default notify": (section(defaultAction="SCMP_ACT_NOTIFY"), "/defaultAction: SCMP_ACT_NOTIFY is not supported"),
+    "default notify": (
+        section(defaultAction="SCMP_ACT_NOTIFY"),
+        "/defaultAction: SCMP_ACT_NOTIFY cannot be used as default action",
+    ),
     "errno of an action without": (section(defaultErrnoRet=1), "/defaultErrnoRet: SCMP_ACT_ALLOW takes no errno"),
     "errno zero of an action without": (section(defaultErrnoRet=0), "/defaultErrnoRet: SCMP_ACT_ALLOW takes no errno"),
     "errno above the kernel's": (
@@ -46,7 +49,11 @@ REFUSED = {
     "a name empty": (rule(names=["read", ""]), "/syscalls/0/names: an empty string is not a system call"),
     "no action": (section(syscalls=[{"names": ["read"]}]), "/syscalls/0/action: is required"),
     "unknown action": (rule(action="SCMP_ACT_DENY"), '/syscalls/0/action: unknown action "SCMP_ACT_DENY"'),
-    "notify": (rule(action="SCMP_ACT_NOTIFY"), "/syscalls/0/action: SCMP_ACT_NOTIFY is not supported"),
+    "notify nobody": (rule(action="SCMP_ACT_NOTIFY"), "/listenerPath: is required, as SCMP_ACT_NOTIFY is used"),
+    "notify write": (
+        section(listenerPath="/x", syscalls=[{"names": ["read", "write"], "action": "SCMP_ACT_NOTIFY"}]),
+        "/syscalls/0/names/1: SCMP_ACT_NOTIFY cannot be used for the write syscall",
+    ),
     "errno of trap": (rule(action="SCMP_ACT_TRAP", errnoRet=1), "/syscalls/0/errnoRet: SCMP_ACT_TRAP takes no errno"),
     "negative errno": (rule(errnoRet=-1), "/syscalls/0/errnoRet: -1 is out of range: 0 to 4095"),
     "no index": (rule(args=[{"value": 1, "op": "SCMP_CMP_EQ"}]), "/syscalls/0/args/0/index: is required"),

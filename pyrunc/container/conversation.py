@@ -6,7 +6,7 @@ import select
 
 from pyrunc.errors import HostError
 from pyrunc.plan import ops
-from pyrunc.plan.ops import COPY_UP, CREATED, PREPARE, READY
+from pyrunc.plan.ops import COPY_UP, CREATED, LISTENER, PREPARE, READY
 from pyrunc.process.rights import Rights
 from pyrunc.state import journal, status
 
@@ -75,6 +75,12 @@ class Conversation:
             numbers = report.value >> 16 & _FD, report.value >> 32 & _FD
             source, target = self._rights.paths(self.pid, *numbers)
             copy_up(source, target, origin)
+        elif point == LISTENER:
+            from pyrunc.container.query import hook_state
+
+            draft = self._draft
+            state = hook_state(self._record, status.CREATING)
+            hand_over(draft.config, draft.host, self._pidfd, self.pid, report, self._rights, state)
         elif point == READY:
             self._ready(report)
 
@@ -186,6 +192,22 @@ class Conversation:
                 posix.close(fd)
         self._pidfd = -1
         self.inputs = {}
+
+
+def hand_over(
+    config: "Config", host: "Host", pidfd: int, pid: int, report: "Report", rights: Rights, state: bytes
+) -> None:
+    """At the point LISTENER: the listener of the filter of `pid` goes to the agent, with the container's state."""
+    from pyrunc.process import seccomp_agent
+
+    seccomp = config.require("linux").require("seccomp")
+    sent = rights.received() if host.uid != 0 else []
+    listener = sent[0] if sent else seccomp_agent.taken(seccomp, pidfd, report.value >> 16 & _FD, host.machine)
+    try:
+        seccomp_agent.hand_over(seccomp, state, pid, listener)
+    finally:
+        if not sent:
+            posix.close(listener)
 
 
 def apply_priorities(pid: int, config: "Config", host: "Host") -> None:

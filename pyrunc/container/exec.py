@@ -4,9 +4,9 @@
 import posix
 
 from pyrunc.config.fields import Config
-from pyrunc.container.conversation import apply_priorities
+from pyrunc.container.conversation import apply_priorities, hand_over
 from pyrunc.container.launch import cgroup_entrances, check_terminal, seccomp_filter
-from pyrunc.container.query import status_of
+from pyrunc.container.query import hook_state, status_of
 from pyrunc.container.start import saved_config
 from pyrunc.errors import StatusError
 from pyrunc.linux.host import Host, probe
@@ -275,7 +275,11 @@ class _Execution:
                 self._pidfd = posix.pidfd_open(self.pid)
                 helper.reap()
                 continue
-            self._ready(helper, report)
+            if report.value & 0xFFFF == ops.LISTENER:
+                state = hook_state(self._record, status.RUNNING)
+                hand_over(self._config, self._host, self._pidfd, self.pid, report, self._rights, state)
+            else:
+                self._ready(helper, report)
             helper.answer()
 
     def _ready(self, helper: "Helper", report: "Report") -> None:

@@ -18,7 +18,7 @@ from pyrunc.linux.namespaces import NAMESPACES
 from pyrunc.linux.scheduling import MEMORY_FLAGS, MEMORY_MODES
 from pyrunc.linux.seccomp_rows import ACTIONS, ARCHITECTURES, FLAGS, OPERATORS
 from pyrunc.seccomp import filter as libseccomp
-from pyrunc.seccomp import flags, profile
+from pyrunc.seccomp import flags
 
 SPEC_VERSION_MIN = "1.0.0"
 
@@ -50,7 +50,7 @@ def _linux() -> dict[str, object]:
         },
         "seccomp": {
             "enabled": True,
-            "actions": sorted(set(ACTIONS) - set(profile.NOT_MADE)),
+            "actions": sorted(ACTIONS),
             "operators": sorted(OPERATORS),
             "archs": sorted(ARCHITECTURES),
             "knownFlags": sorted(FLAGS),

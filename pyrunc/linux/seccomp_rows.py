@@ -2,6 +2,8 @@
 """Names of linux.seccomp (config-linux.md#seccomp) and their numbers: seccomp(2), linux/seccomp.h, seccomp_init(3)."""
 
 SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
+NOTIFY = "SCMP_ACT_NOTIFY"
 
 BPF_MAXINSNS = 4096
 """Most instructions that the kernel takes in one filter (linux/bpf_common.h)."""

@@ -56,6 +56,7 @@ SYSCALLS: dict[str, tuple[int, int, str]] = {
     "execveat": (322, 281, "fd path buf buf AT"),
     "prlimit64": (302, 261, "d RLIMIT buf buf"),
     "pidfd_open": (434, 434, "d x"),
+    "pidfd_getfd": (438, 438, "fd d x"),
     "open_tree": (428, 428, "fd path OPEN_TREE"),
     "move_mount": (429, 429, "fd path fd path MOVE_MOUNT"),
     "fsopen": (430, 430, "path FSOPEN"),

@@ -265,21 +265,47 @@ def _tail(
     execve.look_up(command, program)
     if proc is not None:
         _confinement(process, host, program, proc)
+    program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
+    program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0)
+    early = bool(choices.bpf) and _notifies(config)
+    if early:
+        _no_new_privileges(process, program)
+        _filter(config, host, program, choices.bpf, extra, listener=True)
     home = _ready(program, host, command, passwd)
     if waits:
         execve.wait_for_start(program)
         _start_hooks(config, program)
-    if process.flag("noNewPrivileges"):
-        capabilities.no_new_privileges(program)
+    if not early:
+        _no_new_privileges(process, program)
     # Before the filter, which need not allow write(2).
     execve.announce(program, program.input("exec result" if waits else "reports"))
-    if choices.bpf:
-        from pyrunc.plan import seccomp
-
-        seccomp.compile(config, host, program, choices.bpf)
-        if extra:
-            capabilities.sets(config, host, program, 0)
+    if choices.bpf and not early:
+        _filter(config, host, program, choices.bpf, extra, listener=False)
     execve.execute(command, program, home)
+
+
+def _notifies(config: Config) -> bool:
+    from pyrunc.plan import seccomp
+
+    return seccomp.notifies(config)
+
+
+def _no_new_privileges(process: Section, program: Program) -> None:
+    if process.flag("noNewPrivileges"):
+        from pyrunc.plan import capabilities
+
+        capabilities.no_new_privileges(program)
+
+
+def _filter(config: Config, host: Host, program: Program, bpf: bytes, extra: int, *, listener: bool) -> None:
+    """The filter, and the end of the capability (`extra`) that loading it needs without no_new_privs."""
+    from pyrunc.plan import capabilities, seccomp
+
+    found = seccomp.compile(config, program, bpf, listener=listener)
+    if found is not None:
+        seccomp.hand_over(config, host, program, found)
+    if extra:
+        capabilities.sets(config, host, program, 0)
 
 
 def _scheduling(config: Config, host: Host, program: Program) -> None:
@@ -321,8 +347,6 @@ def _working_directory(process: Section, program: Program, identity: "Callable[[
 
 def _ready(program: Program, host: Host, command: execve.Command, passwd: "Op | None") -> "Struct | None":
     """Tell the runtime that all is made; with its word comes HOME of the user, where the environment has none."""
-    program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
-    program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0)
     if host.uid != 0 and command.wants_home and passwd is not None:
         calls.hand_over(program, passwd)
     calls.end_hand_over(program)

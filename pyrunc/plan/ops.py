@@ -61,8 +61,9 @@ INSTRUCTIONS = (
 KIND_DIRECTORY, KIND_FILE, KIND_LIKE = 0, 1, 2
 CHECK_NODE, CHECK_FS, CHECK_BYTE, CHECK_OTHER_FS = 0, 1, 2, 3
 
-PREPARE, READY, CREATED, COPY_UP = 1, 2, 3, 4
-"""The points of SYNC: write id maps and join cgroups; record the container; run host hooks; fill a tmpfs."""
+PREPARE, READY, CREATED, COPY_UP, LISTENER, NETWORK = 1, 2, 3, 4, 5, 6
+"""The points of SYNC: write id maps and join cgroups; record the container; run host hooks; fill a tmpfs; send the
+listener of the filter to its agent; move network devices in."""
 
 REPORT_PID = 1
 REPORT_SYNC = 2

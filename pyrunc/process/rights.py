@@ -37,6 +37,12 @@ class Rights:
             raise HostError(f"pyrunc-init sent {len(received)} descriptors, not {len(numbers)}")
         return [f"/proc/self/fd/{fd}" for fd in received]
 
+    def received(self) -> list[int]:
+        """The descriptors that the helper has sent, open until `close`; [] where the program sends nothing."""
+        fds = _receive(self._ours) if self._ours >= 0 else []
+        self._taken += fds
+        return fds
+
     def close(self) -> None:
         for fd in (self._ours, self.theirs, *self._taken):
             if fd >= 0:

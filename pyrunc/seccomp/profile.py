@@ -6,11 +6,9 @@ Needed when a profile is new (seccomp/cache.py); one that was compiled before wa
 
 from pyrunc.config.fields import Section
 from pyrunc.errors import ConfigError
-from pyrunc.linux.seccomp_rows import ACTIONS, ARCHITECTURES, FLAGS, OPERATORS
+from pyrunc.linux.seccomp_rows import ACTIONS, ARCHITECTURES, FLAGS, NOTIFY, OPERATORS
 
 EPERM = 1
-NOT_MADE = ("SCMP_ACT_NOTIFY",)
-"""Actions that are known and refused."""
 _UINT64_MAX = 2**64 - 1
 _LAST_ARGUMENT = 5
 
@@ -18,6 +16,8 @@ _LAST_ARGUMENT = 5
 def check(section: Section) -> None:
     """Refuse a linux.seccomp that is not as config-linux.md#seccomp has it; ConfigError names the field."""
     action(section, "defaultAction", "defaultErrnoRet")
+    if section.text("defaultAction") == NOTIFY:
+        raise section.refuse("defaultAction", f"{NOTIFY} cannot be used as default action")
     _known(section, "architectures", ARCHITECTURES)
     _known(section, "flags", FLAGS)
     if section.text("listenerMetadata", "") and not section.text("listenerPath", ""):
@@ -31,8 +31,19 @@ def check(section: Section) -> None:
         if "" in names:
             raise rule.refuse("names", "an empty string is not a system call")
         action(rule, "action", "errnoRet")
+        if rule.text("action") == NOTIFY:
+            _notify(section, rule, names)
         for argument in rule.sections("args"):
             condition(argument)
+
+
+def _notify(section: Section, rule: Section, names: list[str]) -> None:
+    if not section.text("listenerPath", ""):
+        raise section.refuse("listenerPath", f"is required, as {NOTIFY} is used")
+    if "write" in names:
+        # By write(2) the helper tells the runtime that the listener is there, as runc's init does
+        pointer = f"{rule.at('names')}/{names.index('write')}"
+        raise ConfigError(f"{NOTIFY} cannot be used for the write syscall", pointer)
 
 
 def action(section: Section, key: str, errno_key: str) -> int:
@@ -41,8 +52,6 @@ def action(section: Section, key: str, errno_key: str) -> int:
     row = ACTIONS.get(name)
     if row is None:
         raise section.refuse(key, f'unknown action "{name}"')
-    if name in NOT_MADE:
-        raise section.refuse(key, f"{name} is not supported")
     value, highest = row
     if highest:
         return value | section.integer(errno_key, 0, highest, EPERM)
