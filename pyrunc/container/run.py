@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.container.settings import Settings
     from pyrunc.process.console import Relay
+    from pyrunc.process.notify import Notify
     from pyrunc.state.record import Record
     from pyrunc.state.store import Entry
 
@@ -46,11 +47,10 @@ def run(
 
         options.console_fd = open_console_socket(console_socket)
     if detach:
-        from pyrunc.container.start import open_notify, wait_until_ready
+        from pyrunc.container.start import wait_until_ready
 
         entry, record = launch(draft)
-        notify = open_notify(entry)
-        _start(settings, entry, record)
+        notify = _start(settings, entry, record)
         if notify is not None:
             wait_until_ready(notify, entry, record)
         entry.close()
@@ -59,7 +59,6 @@ def run(
 
 
 def _foreground(draft: Draft, *, keep: bool, no_subreaper: bool) -> int:
-    from pyrunc.container.start import open_notify
     from pyrunc.process.signals import Caught
     from pyrunc.process.supervise import become_subreaper, supervise
 
@@ -70,8 +69,7 @@ def _foreground(draft: Draft, *, keep: bool, no_subreaper: bool) -> int:
             # In a pid namespace of its own the container's init inherits all orphans; none could come here.
             become_subreaper()
         entry, record, relay = _launch(draft)
-        notify = open_notify(entry)
-        _start(draft.settings, entry, record)
+        notify = _start(draft.settings, entry, record)
         entry.close()
         status = supervise(record.pid, signals, relay, notify)
         if relay is not None:
@@ -96,23 +94,33 @@ def _launch(draft: Draft) -> "tuple[Entry, Record, Relay | None]":
     draft.options.console_fd = theirs
     try:
         entry, record = launch(draft)
-        return entry, record, Relay(receive_master(ours))
+        try:
+            return entry, record, Relay(receive_master(ours))
+        except BaseException:
+            _remove(draft.settings, entry)
+            raise
     finally:
         posix.close(ours)
         posix.close(theirs)
 
 
-def _start(settings: "Settings", entry: "Entry", record: "Record") -> None:
-    from pyrunc.container.start import start_locked
+def _start(settings: "Settings", entry: "Entry", record: "Record") -> "Notify | None":
+    from pyrunc.container.start import open_notify, start_locked
 
     try:
+        notify = open_notify(entry)
         start_locked(entry, record)
     except BaseException:
-        from pyrunc.container.delete import delete_locked
-
-        delete_locked(settings, entry, force=True)
-        entry.close()
+        _remove(settings, entry)
         raise
+    return notify
+
+
+def _remove(settings: "Settings", entry: "Entry") -> None:
+    from pyrunc.container.delete import delete_locked
+
+    delete_locked(settings, entry, force=True)
+    entry.close()
 
 
 def _delete(draft: Draft) -> None:

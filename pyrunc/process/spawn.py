@@ -3,7 +3,7 @@
 
 import posix
 from errno import EBADF, EINVAL, EMFILE
-from fcntl import F_DUPFD_CLOEXEC, F_GETFL, fcntl
+from fcntl import F_DUPFD_CLOEXEC, F_GETFD, FD_CLOEXEC, fcntl
 
 from pyrunc.errors import HostError
 from pyrunc.linux.errnos import reason
@@ -114,9 +114,14 @@ def _sealed(name: str, raw: bytes, flags: int) -> int:
 
 
 def check_preserved(preserve: int) -> None:
-    """Refuse --preserve-fds when one of the descriptors 3 to 2 + preserve is not open."""
+    """Refuse --preserve-fds when one of the descriptors 3 to 2 + preserve is not open.
+
+    One that is close-on-exec did not come from the caller: the log, in the caller's gap.
+    """
     for fd in range(3, 3 + preserve):
         try:
-            fcntl(fd, F_GETFL)
-        except OSError as error:
-            raise HostError(f"--preserve-fds {preserve}: file descriptor {fd} is not open") from error
+            ours = fcntl(fd, F_GETFD) & FD_CLOEXEC
+        except OSError:
+            ours = True
+        if ours:
+            raise HostError(f"--preserve-fds {preserve}: file descriptor {fd} is not open")

@@ -74,12 +74,20 @@ def _wait(pid: int, pidfd: int, signals: Caught, relay: "Relay | None", notify: 
             _forward(signals.take(), pid, pidfd, relay)
         if notify is not None and notify.fd in ready:
             ready.discard(notify.fd)
-            notify.handle(pid)
+            _pass_on(notify, pid)
         if relay is not None:
             for fd in ready - {pidfd, signals.fd}:
                 relay.handle(fd)
         if pidfd in ready:
             return
+
+
+def _pass_on(notify: "Notify", pid: int) -> None:
+    """A supervisor that is gone is no reason to leave the container, as with runc."""
+    try:
+        notify.handle(pid)
+    except HostError:
+        return
 
 
 def _forward(numbers: bytes, pid: int, pidfd: int, relay: "Relay | None") -> None:

@@ -3,6 +3,7 @@
  *
  *   fds      open descriptors       winsize  rows and columns of stdin      rlimits  [soft, hard] by number
  *   env      the environment, in order       signals  blocked and ignored   session  pid, ppid, pgrp, sid, dumpable
+ *   notify LINE...  sends the lines in one message to $NOTIFY_SOCKET; the exit status is the errno
  *   open:P   errno of open(P, O_RDWR)        mknod:P:c:MAJ:MIN  errno of mknod   call:NR  errno of a system call
  */
 #include <errno.h>
@@ -13,9 +14,11 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,8 +99,27 @@ static void answer(char *word)
 	}
 }
 
+/* sd_notify(3) */
+static int notify(int count, char **lines)
+{
+	static char message[65536];
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const char *path = getenv("NOTIFY_SOCKET");
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (!path || fd < 0)
+		return ENOENT;
+	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	for (int i = 0; i < count; i++) {
+		strcat(message, lines[i]);
+		strcat(message, "\n");
+	}
+	return sendto(fd, message, strlen(message), 0, (void *)&address, sizeof(address)) < 0 ? errno : 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "notify"))
+		return notify(argc - 2, argv + 2);
 	putchar('{');
 	for (int i = 1; i < argc; i++) {
 		fputs(i > 1 ? "," : "", stdout);

@@ -135,3 +135,9 @@ def test_a_pidfd_is_sent(box: Box, verb: str) -> None:
 def test_a_pidfd_socket_that_is_not_there_leaves_nothing(box: Box) -> None:
     box.create({}, "true", flags=("--pidfd-socket", "/no/such"), status=1)
     box.check_clean()
+
+
+def test_a_descriptor_of_the_runtime_is_none_of_the_callers(box: Box) -> None:
+    """The log takes the number that the caller left free."""
+    box.flags = ["--log", str(box.folder / "log")]
+    assert "file descriptor 3 is not open" in box.refused({}, "true", flags=("--preserve-fds", "1"))
