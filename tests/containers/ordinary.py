@@ -34,13 +34,16 @@ BASE = merge(
 
 
 class Ordinary(Box):
-    """prefix: an installation that the user may read; ranges: whether he has ids beside his own."""
+    """prefix: an installation that the user may read; ranges: whether he has ids beside his own; wrapper: words of a
+    program through which he calls.
+    """
 
     def __init__(self, folder: Path, container_id: str, prefix: Path) -> None:
         super().__init__(folder, container_id)
         self.prefix = prefix
         self.ranges = False
         self.cgroup_of_caller = ""
+        self.wrapper: tuple[str, ...] = ()
         self.runtime_dir = folder / "run"
         self.runtime_dir.mkdir(mode=0o700)
         self.root = self.runtime_dir / "pyrunc"
@@ -67,7 +70,7 @@ class Ordinary(Box):
             "--ambient-caps=-all",
         ]
         environment = [f"PATH={_PATH}", f"XDG_RUNTIME_DIR={self.runtime_dir}"]
-        command = ["setpriv", *identity, "env", "-i", *environment, *words]
+        command = ["setpriv", *identity, "env", "-i", *environment, *self.wrapper, *words]
         if self.cgroup_of_caller:
             command = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', f"{self.cgroup_of_caller}/cgroup.procs", *command]
         return [*self._bound(), *command] if self.ranges else command

@@ -356,3 +356,31 @@ def test_a_second_container_in_the_namespaces_of_the_first(box: Ordinary) -> Non
     box.write(merge(NO_MAPS, {"linux": {"namespaces": [*space, {"type": "mount"}]}}), "cat /proc/1/comm; id -u")
     # a process that is dumpable, as any that has been executed
     assert box.pyrunc("run", "--bundle", box.bundle, f"{box.id}-2").lines == ["sleep", "0"]
+
+
+# root of a user namespace of his own, as rootless podman calls its runtime
+
+
+def podman(box: Ordinary, *flags: str) -> Patch:
+    """Calls come from such a namespace; the container has none of its own."""
+    box.wrapper = ("unshare", "--user", "--mount", "--map-root-user", *flags)
+    box.flags = ["--root", str(box.root)]
+    space = [{"type": word} for word in ("pid", "mount", "network", "ipc", "uts", "cgroup")]
+    return merge(NO_MAPS, {"linux": {"namespaces": space}})
+
+
+def test_in_a_namespace_with_the_own_id(box: Ordinary) -> None:
+    found = box.run(merge(copied_up(box), podman(box)), "id -u; cat /etc/link; echo; cat /proc/self/uid_map")
+    assert found.out.split() == ["0", "copied", "0", str(UID), "1"]
+
+
+@tools
+def test_in_a_namespace_with_ranges(ranged: Ordinary) -> None:
+    """`podman run --userns=keep-id`: the rows are written by the runtime itself, who has CAP_SETUID there."""
+    keep = rows(0, 1, 1000) + rows(1000, 0) + rows(1001, 1001, 1000)
+    patch = merge(podman(ranged, "--map-auto"), {"linux": {"+namespaces": [{"type": "user"}]}})
+    patch = merge(patch, maps(keep, keep))
+    patch = merge(patch, {"process": {"user": {"uid": 1000, "gid": 1000, "additionalGids": [1000, 4]}}})
+    found = ranged.run(patch, "id -u; id -G; touch /tmp/file; stat -c %u /tmp").lines
+    assert found == ["1000", "1000 4", "1000"]
+    assert (ranged.rootfs / "tmp/file").stat().st_uid == UID
