@@ -132,7 +132,7 @@ def test_a_supervisor_that_is_gone(box: Box, supervisor: Supervisor, flags: tupl
     assert ("cannot pass READY=1 on" in done.err) == bool(flags)
 
 
-def test_a_failing_start_leaves_nothing(box: Box, supervisor: Supervisor) -> None:
+def test_a_failing_start_leaves_nothing(supervisor: Supervisor, box: Box) -> None:
     """A program that only execve(2) refuses, when the socket is made."""
     (box.rootfs / "bad").write_text("no program")
     (box.rootfs / "bad").chmod(0o755)
