@@ -24,7 +24,7 @@ class Command:
         self.args = process.texts("args")
         if not self.args or not self.args[0]:
             raise process.refuse("args", "must name a program")
-        self.environment = process.texts("env")
+        self.environment = _last_of_each_name(process.texts("env"))
         self.origin = f"{process.at('args')}/0"
         self.wants_home = not any(text.startswith("HOME=") for text in self.environment)
         self.candidates = self._candidates()
@@ -39,6 +39,12 @@ class Command:
                 path = text[5:]
         # An empty part of PATH is the working directory, which execvp(3) would take; runc runs no program found so.
         return [f"{folder}/{name}" for folder in path.split(":") if folder]
+
+
+def _last_of_each_name(environment: list[str]) -> list[str]:
+    """getenv(3) finds the first of a name, but who adds to a list, as `exec --env` does, means the last (as runc)."""
+    places = {text.partition("=")[0]: place for place, text in enumerate(environment)}
+    return [environment[place] for place in sorted(places.values())]
 
 
 def prove_inside(program: Program, origin: str) -> None:

@@ -51,7 +51,7 @@ def test_the_defaults_are_those_of_the_container(box: Box) -> None:
 
 def test_env(box: Box) -> None:
     found = box.exec("guest", "env", flags=("-e", "B=2", "--env", "A=3", "--env=C=")).json["env"]
-    assert dict(row.split("=", 1) for row in found) == {"PATH": "/bin", "HOME": "/root", "A": "3", "B": "2", "C": ""}
+    assert found == ["PATH=/bin", "HOME=/root", "B=2", "A=3", "C="]
 
 
 @pytest.mark.parametrize("flag", [("--cwd", "/tmp"), ("--cwd=/tmp",)])
