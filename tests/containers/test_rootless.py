@@ -370,7 +370,7 @@ def podman(box: Ordinary, *flags: str) -> Patch:
 
 
 def test_in_a_namespace_with_the_own_id(box: Ordinary) -> None:
-    found = box.run(merge(copied_up(box), podman(box)), "id -u; cat /etc/link; echo; cat /proc/self/uid_map")
+    found = box.run(copied_up(box) | podman(box), "id -u; cat /etc/link; echo; cat /proc/self/uid_map")
     assert found.out.split() == ["0", "copied", "0", str(UID), "1"]
 
 
