@@ -13,6 +13,7 @@ from pyrunc.linux.host import Host, probe
 from pyrunc.linux.namespaces import NAMESPACES
 from pyrunc.plan import ops
 from pyrunc.plan.compile import Choices, process
+from pyrunc.process.protocol import died_as_helper
 from pyrunc.process.rights import Rights
 from pyrunc.process.spawn import check_preserved, spawn
 from pyrunc.state import status
@@ -255,7 +256,7 @@ class _Execution:
         executing = False
         while True:
             report = helper.report()
-            if report is None and executing:
+            if report is None and executing and not died_as_helper(self.pid):
                 return
             if report is not None and report.kind == ops.REPORT_EXECUTING:
                 executing = True
@@ -263,7 +264,8 @@ class _Execution:
             if report is None:
                 from pyrunc.container.killed import killed
 
-                raise killed(self._cgroup, "before it could execute the command")
+                filtered = any(op.name == "seccomp" for op in self._program.ops)
+                raise killed(self._cgroup, "before it could execute the command", filtered=filtered)
             if report.kind in (ops.REPORT_ERROR, ops.REPORT_HOOK):
                 from pyrunc.plan.execve import Command
                 from pyrunc.process.explain import failure

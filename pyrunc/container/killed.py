@@ -14,13 +14,16 @@ _FILES = (("memory", "memory.limit_in_bytes"), ("", "memory.max"))
 _LIMIT = "/linux/resources/memory/limit"
 
 
-def killed(cgroup: "Cgroup", when: str) -> PyruncError:
-    """The error of a process that the kernel, or somebody, killed."""
+def killed(cgroup: "Cgroup", when: str, *, filtered: bool = False) -> PyruncError:
+    """The error of a process that the kernel, or somebody, killed; `filtered`: a seccomp filter was there by then."""
     cause = f"the container's process was killed {when}"
     try:
-        if not cgroup.oom_kills():
-            return HostError(cause)
+        starved = cgroup.oom_kills() > 0
     except CgroupError:
+        starved = False
+    if not starved and filtered:
+        return HostError(f"{cause}: the filter may kill what calls execve", "/linux/seccomp")
+    if not starved:
         return HostError(cause)
     limit = _limit(cgroup)
     if not limit:

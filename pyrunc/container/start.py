@@ -11,7 +11,7 @@ from pyrunc.container.query import hook_state, status_of
 from pyrunc.errors import PyruncError, StateError, StatusError
 from pyrunc.linux.errnos import reason
 from pyrunc.plan.ops import REPORT_EXECUTING
-from pyrunc.process.protocol import Report, read_report
+from pyrunc.process.protocol import Report, died_as_helper, read_report
 from pyrunc.state import status
 from pyrunc.state.store import CONFIG, FIFO, Entry, open_entry
 
@@ -101,19 +101,27 @@ def _release(entry: Entry, record: "Record") -> "Report | None":
             poll.register(result, select.POLLIN)
             poll.poll()
             report = read_report(result)
-            if report is None:
-                from pyrunc.cgroups.driver import from_state
-                from pyrunc.container.killed import killed
-
-                raise killed(from_state(record.cgroup), "before it could execute the program")
-            if report.kind == REPORT_EXECUTING:
+            announced = report is not None and report.kind == REPORT_EXECUTING
+            if announced:
                 poll.poll()
                 report = read_report(result)
+            if report is None and (not announced or died_as_helper(record.pid)):
+                raise _killed(entry, record)
             return report
         finally:
             posix.close(fifo)
     finally:
         posix.close(result)
+
+
+def _killed(entry: Entry, record: "Record") -> PyruncError:
+    from pyrunc.cgroups.driver import from_state
+    from pyrunc.container.killed import killed
+
+    filtered = any(isinstance(row, list) and "seccomp" in row for row in record.tail)
+    error = killed(from_state(record.cgroup), "before it could execute the program", filtered=filtered)
+    stop(entry, record)
+    return error
 
 
 def _failure(entry: Entry, record: "Record", report: Report) -> PyruncError:

@@ -10,6 +10,9 @@ from _struct import unpack_from
 from pyrunc.errors import HostError
 from pyrunc.plan.ops import REPORT, REPORT_SIZE
 
+_NAME = b"pyrunc:init"
+_PF_EXITING = 4
+
 
 class Report:
     """kind: ops.REPORT_…; index: of the instruction; value: pid, point, errno or wait status; detail: what the kernel
@@ -61,6 +64,25 @@ class Helper:
             posix.close(self._reports)
             posix.close(self._answers)
             self._reports = self._answers = -1
+
+
+def died_as_helper(pid: int) -> bool:
+    """Whether a process that was to execute its program ended without: it has the helper's name (proc_pid_stat(5)).
+
+    The kernel closes the descriptor on which it is waited for before it changes the name, so that a process that lives
+    on was executed; one that ends has PF_EXITING in its flags.
+    """
+    try:
+        fd = posix.open(f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        name, _, rest = posix.read(fd, 1024).partition(b" (")[2].rpartition(b") ")
+    except OSError:
+        return False
+    finally:
+        posix.close(fd)
+    return name == _NAME and bool(int(rest.split()[6]) & _PF_EXITING)
 
 
 def read_report(fd: int) -> "Report | None":

@@ -158,6 +158,19 @@ SECCOMP: dict[str, Row] = {
         "",
         'unknown name "SCMP_ARCH_NOPE"',
     ),
+    "seccomp-kills-at-execve": (
+        {
+            "linux": {
+                "seccomp": {
+                    "defaultAction": "SCMP_ACT_ALLOW",
+                    "syscalls": [{"names": ["execve"], "action": "SCMP_ACT_KILL_PROCESS"}],
+                }
+            }
+        },
+        "/linux/seccomp",
+        "the container's process was killed before it could execute the program",
+        "the filter may kill what calls execve",
+    ),
     "seccomp-forbids-execve": (
         {
             "linux": {
