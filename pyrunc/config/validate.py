@@ -6,7 +6,7 @@ other platforms, are ignored (config.md#extensibility).
 """
 
 from pyrunc import SPEC_VERSION
-from pyrunc.config import idmap_rules, linux_rules, process_rules, unsupported
+from pyrunc.config import idmap_rules, linux_rules, net_device_rules, process_rules, unsupported
 from pyrunc.config.capability_sets import CapabilitySets
 from pyrunc.config.fields import Config, Section
 from pyrunc.config.namespaces import paths
@@ -156,6 +156,7 @@ RULES = (
     linux_rules.covered_paths,
     linux_rules.sysctl,
     linux_rules.time_offsets,
+    net_device_rules.check,
 )
 
 WARNINGS = (_newer_version, _relative_mounts, idmap_rules.without_option, linux_rules.same_devices)
@@ -164,4 +165,6 @@ WARNINGS = (_newer_version, _relative_mounts, idmap_rules.without_option, linux_
 def rootless(config: Config, host: Host) -> None:
     """What an ordinary user must have in addition to make a container; the plan can be seen without."""
     if host.uid != 0 and "user" not in paths(config):
-        raise Section({}, "/linux").refuse("namespaces", "rootless container requires user namespaces")
+        raise Section({}, "/linux").refuse(
+            "namespaces", "rootless container requires user namespaces; `pyrunc spec --rootless` has one"
+        )

@@ -273,7 +273,7 @@ def _make_root(root: str) -> None:
         _make_root(root.rstrip("/").rpartition("/")[0])
         _make_root(root)
     except OSError as error:
-        raise StateError(f"{root}: {reason(error.errno)}") from error
+        raise _closed(root, error) from error
 
 
 def _open_root(root: str, container_id: str = "") -> int:
@@ -284,13 +284,19 @@ def _open_root(root: str, container_id: str = "") -> int:
     except FileNotFoundError as error:
         raise _missing(container_id) from error
     except OSError as error:
-        raise StateError(f"{root}: {reason(error.errno)}") from error
+        raise _closed(root, error) from error
     try:
         _check_owner(fd, root)
     except StateError:
         posix.close(fd)
         raise
     return fd
+
+
+def _closed(root: str, error: OSError) -> StateError:
+    ordinary = isinstance(error, PermissionError) and posix.geteuid() != 0
+    hint = ": an ordinary user's is below XDG_RUNTIME_DIR, or where --root says" if ordinary else ""
+    return StateError(f"{root}: {reason(error.errno)}{hint}")
 
 
 def _check_link(root: str) -> None:
