@@ -236,6 +236,8 @@ def cgroup_entrances(
 def _undo(draft: Draft, entry: Entry, conversation: "Conversation | None") -> None:
     """Leave the system as it was: the process first, then what the journal names, the entry last."""
     if conversation is not None:
+        for warning in conversation.return_devices():
+            draft.settings.warn(warning)
         conversation.kill()
     draft.cgroup.signal(9)
     try:
@@ -290,10 +292,10 @@ def _check_root(config: Config) -> None:
     try:
         mode = posix.stat(path).st_mode
     except OSError as error:
-        from pyrunc.process.look import View
+        from pyrunc.process.look import blame
 
-        blame = View(0).blame(path, denied=True)
-        raise ConfigError(f'"{path}": {reason(error.errno)}' + (f": {blame}" if blame else ""), "/root/path") from error
+        found = blame(path, denied=True)
+        raise ConfigError(f'"{path}": {reason(error.errno)}' + (f": {found}" if found else ""), "/root/path") from error
     if mode & S_IFMT != S_IFDIR:
         raise ConfigError(f'"{path}" is no directory', "/root/path")
 

@@ -28,9 +28,8 @@ def write_pid_file(path: str, pid: int) -> None:
             posix.close(fd)
         posix.rename(fresh, path)
     except OSError as error:
-        from pyrunc.process.look import View
+        from pyrunc.process.look import blame
 
-        view = View(0)
-        blame = view.blame(path) if error.errno == ENOTDIR else view.blame(folder, denied=True)
-        why = f": {blame}" if blame and path[:1] == "/" else ""
+        found = blame(path) if error.errno == ENOTDIR else blame(folder, denied=True)
+        why = f": {found}" if found else ""
         raise HostError(f'cannot write the pid file "{path}": {reason(error.errno)}{why}') from error

@@ -64,13 +64,13 @@ def open_console_socket(path: str) -> int:
 
 def _no_listener(path: str) -> str:
     """Why nobody can be reached through a path."""
-    from pyrunc.process.look import View, kind_of
+    from pyrunc.process.look import blame, kind_of
 
     try:
         kind = kind_of(posix.stat(path).st_mode)
     except OSError:
-        blame = View(0).blame(path, denied=True) if path[:1] == "/" else ""
-        return f": {blame}" if blame else ""
+        found = blame(path, denied=True)
+        return f": {found}" if found else ""
     return ": nobody listens there" if kind == "socket" else f": it is a {kind}, no socket"
 
 
