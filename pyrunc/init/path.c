@@ -2,7 +2,7 @@
 /* Paths beneath the container's root: every look-up is an openat2 that cannot leave it (CVE-2021-30465, CVE-2024-45310). */
 #include "program.h"
 
-enum { S_IFMT = 0170000, S_IFDIR = 0040000, S_IFREG = 0100000, SYMLINKS_MAX = 40, RACES_MAX = 128 };
+enum { S_IFMT = 0170000, S_IFDIR = 0040000, S_IFREG = 0100000, SYMLINKS_MAX = 40 };
 
 s64 file_type(s64 fd, u64 *rdev)
 {
@@ -28,7 +28,6 @@ s64 file_system(s64 fd, u64 *magic)
 	return error;
 }
 
-/* EAGAIN: the kernel saw a rename and cannot tell whether ".." stays inside (openat2(2)); bounded, so that it ends. */
 s64 open_beneath(s64 root, const char *path, u64 resolve)
 {
 	struct open_how how = {O_PATH_CLOEXEC, 0, resolve | RESOLVE_NO_MAGICLINKS};

@@ -81,6 +81,9 @@ enum { POLL_IN = 1 };
 enum { E_NOENT = 2, E_INTR = 4, E_AGAIN = 11, E_ACCES = 13, E_EXIST = 17, E_NODEV = 19, E_NOTDIR = 20, E_INVAL = 22 };
 enum { E_NAMETOOLONG = 36, E_LOOP = 40 };
 
+/* openat2(2) fails with EAGAIN when a rename or mount anywhere goes on at once with a ".."; bounded, so that it ends. */
+enum { RACES_MAX = 128 };
+
 enum {
 	PATH_SIZE = 4096,
 	O_PATH_CLOEXEC = 010000000 | 02000000,

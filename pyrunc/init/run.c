@@ -27,9 +27,10 @@ static void fail(const struct program *program, u32 index, u8 kind, s64 value)
 static s64 retrying(s64 nr, const s64 *a)
 {
 	s64 result;
+	int races = 0;
 	do
 		result = syscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	while (result == -E_INTR);
+	while (result == -E_INTR || (nr == NR_openat2 && result == -E_AGAIN && ++races < RACES_MAX));
 	return result;
 }
 

@@ -4,12 +4,16 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pyrunc.linux.uapi import O_PATH, RESOLVE_IN_ROOT
 from pyrunc.plan import ops
-from tests.init.rig import failure, new_program, start
+from pyrunc.plan.calls import openat2
+from tests.init.rig import failure, new_program, run, start
 
 DIRECTORY, FILE = ops.KIND_DIRECTORY, ops.KIND_FILE
 
@@ -262,3 +266,25 @@ def test_a_read_only_root(root: Path) -> None:
     program.call("mount_setattr", tree, "", AT_EMPTY_PATH, Struct("4Q", 1, 0, 0, 0), 32)
     program.mkpath(tree, "/a", DIRECTORY)
     assert failure(program) == (ops.REPORT_ERROR, 5, errno.EROFS)
+
+
+def test_renames_elsewhere_are_no_failure(root: Path) -> None:
+    """openat2(2): EAGAIN, when the kernel cannot tell whether a ".." stayed inside for a rename that goes on at once."""
+    (root / "a").mkdir()
+    program = new_program()
+    fd = program.input("root")
+    for _ in range(1000):
+        program.call("close", openat2(program, fd, "a/../a/../a", O_PATH, RESOLVE_IN_ROOT))
+        program.call("close", program.mkpath(fd, "a/../a/../a", DIRECTORY, 0o755))
+    storm = "import os; print(flush=True)\nwhile True: os.rename('x', 'y'); os.rename('y', 'x')"
+    (root.parent / "x").touch()
+    opened = os.open(root, os.O_PATH)
+    command = [sys.executable, "-ISc", storm]
+    with subprocess.Popen(command, cwd=root.parent, stdout=subprocess.PIPE) as renaming:
+        assert renaming.stdout is not None
+        renaming.stdout.readline()
+        try:
+            assert run(program, opened) == (0, [])
+        finally:
+            os.close(opened)
+            renaming.kill()
