@@ -8,7 +8,7 @@ from pyrunc.container.conversation import apply_priorities, hand_over
 from pyrunc.container.launch import cgroup_entrances, check_terminal, seccomp_filter
 from pyrunc.container.query import hook_state, status_of
 from pyrunc.container.start import saved_config
-from pyrunc.errors import StatusError
+from pyrunc.errors import StatusError, UsageError
 from pyrunc.linux.host import Host, probe
 from pyrunc.linux.namespaces import NAMESPACES
 from pyrunc.plan import ops
@@ -155,6 +155,8 @@ class _Execution:
         self._request = request
         self._cgroup: Cgroup = from_state(record.cgroup)
         self._sub = sub_cgroups(request.cgroup)
+        if self._sub and not self._cgroup.paths:
+            raise UsageError("--cgroup: the container has no cgroup")
         self._helper: Helper | None = None
         self._rights: Rights
         self._pidfd = -1

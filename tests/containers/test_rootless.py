@@ -306,6 +306,7 @@ def test_a_pause_needs_a_cgroup(box: Ordinary) -> None:
     box.start({}, "sleep 100")
     error = box.pyrunc("pause", box.id, status=1).err
     assert "without a cgroup" in error
+    assert "has no cgroup" in box.pyrunc("exec", "--cgroup", "sub", box.id, "true", status=255).err
 
 
 @pytest.mark.parametrize("verb", ["create", "start", "exec"])
