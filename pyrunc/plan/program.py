@@ -279,7 +279,8 @@ class _Blob:
     def string(self, text: "str | bytes") -> int:
         offset = self.strings.get(text)
         if offset is None:
-            raw = text.encode() + b"\0" if isinstance(text, str) else text
+            # A word of the command line may be any bytes, which Python gives as lone surrogates.
+            raw = text.encode("utf-8", "surrogateescape") + b"\0" if isinstance(text, str) else text
             offset = self.strings[text] = self.place(raw)
         return offset
 

@@ -49,13 +49,15 @@ def spawn(program: "Program", descriptors: "Mapping[str, int]", preserve: int) -
         binary = _helper_binary()
         opened.append(binary)
         moved = [fcntl(fd, F_DUPFD_CLOEXEC, first + _APART) for fd in (code, reports_end, answers_end)]
+        moved.append(fcntl(binary, F_DUPFD_CLOEXEC, first + _APART))
         opened += moved
+        program_file = moved.pop()
         for name in names:
             moved.append(fcntl(descriptors[name], F_DUPFD_CLOEXEC, first + _APART))
             opened.append(moved[-1])
         actions = [(posix.POSIX_SPAWN_DUP2, fd, first + place) for place, fd in enumerate(moved)]
         pid = posix.posix_spawn(
-            f"/proc/self/fd/{binary}",
+            f"/proc/self/fd/{program_file}",
             ("pyrunc-init", str(first)),
             {},
             file_actions=actions,
@@ -95,14 +97,13 @@ def _sealed(name: str, raw: bytes, flags: int) -> int:
     """A descriptor of a memfd that holds `raw` and can never change."""
     try:
         fd = posix.memfd_create(name, _MFD_CLOEXEC | _MFD_ALLOW_SEALING | flags)
-    except OSError:
+    except OSError as error:
+        if error.errno != EINVAL or not flags:
+            # EACCES: the sysctl vm.memfd_noexec
+            why = "the helper runs from nothing but sealed memory"
+            raise HostError(f"memfd_create: {reason(error.errno)}; {why}") from error
         # MFD_EXEC is known since Linux 6.3; before it every memfd could be executed.
-        try:
-            fd = posix.memfd_create(name, _MFD_CLOEXEC | _MFD_ALLOW_SEALING)
-        except OSError as error:
-            raise HostError(
-                f"memfd_create: {reason(error.errno)}; the helper runs from nothing but sealed memory"
-            ) from error
+        return _sealed(name, raw, 0)
     written = 0
     while written < len(raw):
         written += posix.write(fd, raw[written:])
