@@ -66,7 +66,7 @@ def test_device_path_escape(box: Box, canary: Path, path: str) -> None:
     box.run({**PROC_ONLY, "linux": {"devices": [device]}}, "true", status=None)
 
 
-@pytest.mark.parametrize("node", ["file", "symlink", "folder", "other"])
+@pytest.mark.parametrize("node", ["file", "symlink", "folder", "other", "fifo"])
 def test_device_that_is_there(box: Box, canary: Path, node: str) -> None:
     """Something lies where a device is to be made. Only the very device is taken: a file's device number is 0, as crun
     and runc 1.1.5 found; nothing else is given away by chown.
@@ -79,9 +79,13 @@ def test_device_that_is_there(box: Box, canary: Path, node: str) -> None:
         (box.rootfs / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
     elif node == "folder":
         path.mkdir()
+    elif node == "fifo":
+        path.write_text("")  # as rdev 0 as the fifo that is wanted
     else:
         os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 5))
     device = {"path": "/dev/wanted", "type": "c", "major": 1, "minor": 3, "uid": 1000, "gid": 1000}
+    if node == "fifo":
+        device = {"path": "/dev/wanted", "type": "p", "uid": 1000, "gid": 1000}
     error = box.refused({**PROC_ONLY, "linux": {"devices": [device]}}, "true")
     assert "/linux/devices/0" in error
     assert (box.rootfs / "etc/passwd").stat().st_uid == 0 if node == "symlink" else path.lstat().st_uid == 0

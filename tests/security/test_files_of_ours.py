@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from pyrunc.seccomp import cache
 from tests.containers.box import Box
+
+ALLOW = bytes.fromhex("060000000000ff7f")
+"""BPF_RET, SECCOMP_RET_ALLOW."""
 
 
 def test_state_perms_umask0(box: Box) -> None:
@@ -79,7 +83,8 @@ def test_seccomp_cache_poisoning(box: Box) -> None:
     content, harmless = strict.read_bytes(), lax.read_bytes()
     strict.write_bytes(harmless)
     assert box.run(patch, *probe).json == {"call:63": 7}, "the filter of another profile"
-    strict.write_bytes(content[:-8] + bytes.fromhex("06000000 0000ff7f".replace(" ", "")))
+    size = cache._HEADER.unpack_from(content)[3]
+    strict.write_bytes(content[:-size] + ALLOW * (size // 8))
     assert box.run(patch, *probe).json == {"call:63": 7}, "a damaged filter"
     forged = forge(content)
     for spoil in ("owner", "mode", "symlink", "folder"):
@@ -110,12 +115,9 @@ def cached(box: Box) -> list[Path]:
 
 def forge(content: bytes) -> bytes:
     """A cache file with a filter that allows everything, its checksum right."""
-    from pyrunc.seccomp import cache
-
     _, key, library, _, _ = cache._HEADER.unpack_from(content)
     rest = content[cache._HEADER.size :]
-    allow = bytes.fromhex("060000000000ff7f")
-    return cache.pack(rest[:key], rest[key : key + library], allow)
+    return cache.pack(rest[:key], rest[key : key + library], ALLOW)
 
 
 def test_concurrent_create(box: Box) -> None:
