@@ -269,7 +269,7 @@ def test_a_read_only_root(root: Path) -> None:
 
 
 def test_renames_elsewhere_are_no_failure(root: Path) -> None:
-    """openat2(2): EAGAIN, when the kernel cannot tell whether a ".." stayed inside for a rename that goes on at once."""
+    """openat2(2): EAGAIN, when the kernel cannot tell whether a ".." stayed inside for a rename that goes on."""
     (root / "a").mkdir()
     program = new_program()
     fd = program.input("root")
