@@ -272,3 +272,10 @@ def hierarchy(controller: str) -> str:
 def is_v2() -> bool:
     """Whether cgroup2 alone is at /sys/fs/cgroup."""
     return Path("/sys/fs/cgroup/cgroup.controllers").exists()
+
+
+def controllers() -> list[str]:
+    """The cgroup controllers that a container here can have limits of."""
+    if is_v2():
+        return Path("/sys/fs/cgroup/cgroup.controllers").read_text().split()
+    return [name for folder in Path("/sys/fs/cgroup").iterdir() for name in folder.name.split(",")]

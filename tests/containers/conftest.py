@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.box import Box, is_v2
+from tests.containers.box import Box, controllers, is_v2
 
 HERE = Path(__file__).parent
 BUSYBOX = "/bin/busybox"
@@ -21,8 +21,9 @@ _count = itertools.count()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker that only these tests have."""
+    """The markers that only these tests have."""
     config.addinivalue_line("markers", "view(version): needs what is at /sys/fs/cgroup to be v1 (or hybrid), or v2")
+    config.addinivalue_line("markers", "controller(name): needs this cgroup controller")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,6 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker in item.iter_markers("view"):
             if marker.args[0] != version:
                 item.add_marker(pytest.mark.skip(reason=f"needs a cgroup {marker.args[0]} view"))
+        for marker in item.iter_markers("controller"):
+            if marker.args[0] not in controllers():
+                item.add_marker(pytest.mark.skip(reason=f"needs the cgroup controller {marker.args[0]}"))
 
 
 @pytest.fixture(scope="session")

@@ -182,6 +182,7 @@ def test_bundles(box: Box) -> None:
     box.check_clean()
 
 
+@pytest.mark.controller("pids")
 def test_a_pids_limit_of_the_container_is_not_the_runtimes(box: Box) -> None:
     """pids.limit 1 starts a program, and what the program may not do is its own failure (runc#1914)."""
     assert box.run(resources(pids={"limit": 1}), "true", "x").status == 0
@@ -190,6 +191,7 @@ def test_a_pids_limit_of_the_container_is_not_the_runtimes(box: Box) -> None:
     assert "pyrunc" not in result.err
 
 
+@pytest.mark.controller("memory")
 def test_memory_for_a_small_container(box: Box) -> None:
     """What the error of a limit that is too low promises (container/killed.py)."""
     assert box.run(both(resources(memory={"limit": 512 << 10}), mount("/data", "tmpfs", "x")), "true", "x").status == 0

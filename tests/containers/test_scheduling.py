@@ -117,8 +117,8 @@ def affinity(box: Box) -> str:
         ({"initial": "0", "final": "1"}, None, "1"),
         ({"final": "0-1"}, None, "0-1"),
         ({"initial": "", "final": " 1, "}, None, "1"),
-        ({"final": "0"}, "0-1", "0"),
-        ({}, "1", "1"),
+        pytest.param({"final": "0"}, "0-1", "0", marks=pytest.mark.controller("cpuset")),
+        pytest.param({}, "1", "1", marks=pytest.mark.controller("cpuset")),
     ],
     ids=str,
 )
