@@ -143,7 +143,7 @@ def test_period_and_quota_change_together(cgroup: Legacy) -> None:
             "hugetlb is not available",
         ),
         ({"cpu": {"cpus": "900"}}, "cpu/cpus", "cpuset.cpus"),
-        ({"cpu": {"quota": 1, "period": 100000}}, "cpu/quota", 'cpu.cfs_quota_us", "1"): Invalid argument'),
+        ({"cpu": {"quota": 1, "period": 100000}}, "cpu/quota", 'cpu.cfs_quota_us", "1"): invalid argument'),
     ],
 )
 def test_refusals_of_the_kernel(cgroup: Legacy, resources: dict[str, object], pointer: str, words: str) -> None:
