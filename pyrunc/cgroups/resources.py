@@ -94,6 +94,12 @@ def flag(section: "Section", key: str, file: str, _v2: bool) -> "Iterable[Write]
         yield Write(section.at(key), (file, "1"))
 
 
+def read_by_update(section: "Section", key: str, _file: str, _v2: bool) -> "Iterable[Write]":
+    """A switch for `update` on v2 (memory_room.py); v1 itself refuses a limit below the memory in use."""
+    section.flag(key)
+    return ()
+
+
 def use_hierarchy(section: "Section", key: str, file: str, v2: bool) -> "Iterable[Write]":
     """v2, and v1 since Linux 5.11, always do."""
     if section.has(key) and not (section.flag(key) and v2):
@@ -270,6 +276,7 @@ ROWS: "tuple[Row, ...]" = (
     ("memory", "swappiness", "memory.swappiness", "", number(0, 100)),
     ("memory", "disableOOMKiller", "memory.oom_control", "", flag),
     ("memory", "useHierarchy", "memory.use_hierarchy", "", use_hierarchy),
+    ("memory", "checkBeforeUpdate", "", "", read_by_update),
     ("blockIO", "weight", "blkio.weight", "io.weight", weight),
     ("blockIO", "leafWeight", "blkio.leaf_weight", "", number_not_0(10, 1000)),
     ("blockIO", "weightDevice", "blkio.weight_device", "io.weight", weight_device),
