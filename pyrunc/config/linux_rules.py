@@ -186,13 +186,13 @@ def sysctl(config: Config) -> None:
         owner = sysctls.namespace(file)
         if owner is None:
             raise rows.refuse(name, "is not in a separate kernel namespace")
-        if owner not in own or (owner == "network" and own[owner] and _is_ours(own[owner])):
+        if owner not in own or (owner == "network" and own[owner] and is_ours(own[owner])):
             raise rows.refuse(name, f"is not allowed in the {owner} namespace of the host")
         if "\n" in value:
             raise rows.refuse(name, "must be one line")
 
 
-def _is_ours(path: str) -> bool:
+def is_ours(path: str) -> bool:
     """Whether a path names the network namespace of the caller; a missing one fails when it is joined."""
     try:
         ours, theirs = posix.stat("/proc/self/ns/net"), posix.stat(path)

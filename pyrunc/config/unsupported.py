@@ -6,7 +6,6 @@ from pyrunc.errors import ConfigError
 
 UNSUPPORTED: tuple[tuple[str, str, tuple[object, ...]], ...] = (
     ("/linux/intelRdt", "", ()),
-    ("/linux/netDevices", "", ({},)),
 )
 """Pointer, why ("": not made yet), and the values that ask for nothing, beside null, "", 0 and []."""
 

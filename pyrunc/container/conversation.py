@@ -6,7 +6,7 @@ import select
 
 from pyrunc.errors import HostError
 from pyrunc.plan import ops
-from pyrunc.plan.ops import COPY_UP, CREATED, LISTENER, PREPARE, READY
+from pyrunc.plan.ops import COPY_UP, CREATED, LISTENER, NETWORK, PREPARE, READY
 from pyrunc.process.rights import Rights
 from pyrunc.state import journal, status
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyrunc.config.fields import Config
     from pyrunc.container.launch import Draft
     from pyrunc.linux.host import Host
+    from pyrunc.process.net_devices import Mover
     from pyrunc.process.protocol import Helper, Report
     from pyrunc.state.record import Record
     from pyrunc.state.store import Entry
@@ -26,13 +27,25 @@ _FD = 0xFFFF
 class Conversation:
     """One set-up. inputs: descriptors that the program gets from here, as the states that hooks inside read."""
 
-    __slots__ = ("_draft", "_entry", "_helper", "_parent_stage", "_pidfd", "_record", "_rights", "inputs", "pid")
+    __slots__ = (
+        "_draft",
+        "_entry",
+        "_helper",
+        "_mover",
+        "_parent_stage",
+        "_pidfd",
+        "_record",
+        "_rights",
+        "inputs",
+        "pid",
+    )
 
     def __init__(self, draft: "Draft", entry: "Entry", record: "Record") -> None:
         self._draft = draft
         self._entry = entry
         self._record = record
         self._helper: Helper | None = None
+        self._mover: Mover | None = None
         self._parent_stage = 0
         self._pidfd = -1
         self.pid = 0
@@ -75,6 +88,8 @@ class Conversation:
             numbers = report.value >> 16 & _FD, report.value >> 32 & _FD
             source, target = self._rights.paths(self.pid, *numbers)
             copy_up(source, target, origin)
+        elif point == NETWORK:
+            self._move_devices()
         elif point == LISTENER:
             from pyrunc.container.query import hook_state
 
@@ -146,6 +161,22 @@ class Conversation:
             file = self._rights.paths(self.pid, fd)[0] if fd >= 0 else ""
             self._helper.say(answer(file, draft.config))
 
+    def _move_devices(self) -> None:
+        from pyrunc.process.net_devices import Mover
+
+        network = posix.open(f"/proc/{self.pid}/ns/net", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            self._mover = Mover(network, self._draft.host.machine)
+        finally:
+            posix.close(network)
+        self._mover.move_in(
+            self._draft.config, self.pid, lambda text: journal.note(self._entry, journal.NETDEVICE, text)
+        )
+
+    def return_devices(self) -> list[str]:
+        """Move the network devices back to the host, as long as their namespace is there; warnings."""
+        return self._mover.move_back(self._mover.moved) if self._mover is not None else []
+
     def _failure(self, report: "Report | None") -> Exception:
         from pyrunc.plan.execve import Command
         from pyrunc.process.explain import failure
@@ -185,6 +216,9 @@ class Conversation:
     def close(self) -> None:
         if self._helper is not None:
             self._helper.close()
+        if self._mover is not None:
+            self._mover.close()
+            self._mover = None
         self.inputs.pop("rights", None)
         self._rights.close()
         for fd in (self._pidfd, *self.inputs.values()):

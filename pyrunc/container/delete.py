@@ -52,6 +52,10 @@ def delete_locked(settings: "Settings", entry: Entry, *, force: bool) -> None:
     if not force:
         status.require("delete", record.id, found)
     cgroup = from_state(record.cgroup)
+    if journal.values(entry, journal.NETDEVICE):
+        from pyrunc.container.net_devices import return_after_crash
+
+        return_after_crash(settings, entry, record, posix.uname().machine)
     _end(record, cgroup, shared=not record.own_pids or force)
     cgroup.remove()
     for directory in reversed(journal.values(entry, journal.CGROUP)):

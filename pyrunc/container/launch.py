@@ -84,6 +84,7 @@ class Draft:
         self.wanted = Namespaces(self.config)
         _add_maps(self.config, self.host, self.wanted)
         _check_hooks(self.config)
+        _check_devices(self.config, self.host)
         self.saved = _config_bytes(self.config)
         self.notifies = bool(posix.environ.get(b"NOTIFY_SOCKET")) and self.config.has("process")
         if self.notifies:
@@ -306,6 +307,15 @@ def _add_maps(config: Config, host: Host, wanted: Namespaces) -> None:
         from pyrunc.process.idmap import add_default
 
         add_default(config, host)
+
+
+def _check_devices(config: Config, host: Host) -> None:
+    linux = config.section("linux")
+    devices = linux.section("netDevices") if linux is not None else None
+    if devices is not None and devices.data:
+        from pyrunc.container.net_devices import check_devices
+
+        check_devices(config, host)
 
 
 def _check_hooks(config: Config) -> None:

@@ -81,6 +81,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
         namespaces.become_root(program, config, "/linux/uidMappings" if new_user else "/linux/namespaces")
         program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     namespaces.unshare_cgroup(wanted, program)
+    _net_devices(config, program)
     proc = _procfs(config, host, program)
     if proc is not None and later:
         from pyrunc.plan import time_offsets
@@ -186,6 +187,15 @@ def _device_filter(config: Config, host: Host, program: Program) -> None:
         device_filter.compile(config, host, program, cgroup_fd=program.input("cgroup"))
 
 
+def _net_devices(config: Config, program: Program) -> None:
+    linux = config.section("linux")
+    devices = linux.section("netDevices") if linux is not None else None
+    if devices is not None and devices.data:
+        from pyrunc.plan import net_devices
+
+        net_devices.compile(program)
+
+
 def _own_clocks(config: Config) -> int:
     """CLONE_NEWTIME where the time namespace must get its offsets before anybody is in it."""
     linux = config.section("linux")
@@ -265,8 +275,7 @@ def _tail(
     execve.look_up(command, program)
     if proc is not None:
         _confinement(process, host, program, proc)
-    program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
-    program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0)
+    _stand_alone(program)
     early = bool(choices.bpf) and _notifies(config)
     if early:
         _no_new_privileges(process, program)
@@ -282,6 +291,12 @@ def _tail(
     if choices.bpf and not early:
         _filter(config, host, program, choices.bpf, extra, listener=False)
     execve.execute(command, program, home)
+
+
+def _stand_alone(program: Program) -> None:
+    """The process has its identity, and no longer ends with the runtime: it is a container soon."""
+    program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
+    program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0)
 
 
 def _notifies(config: Config) -> bool:

@@ -9,7 +9,7 @@ from _struct import pack
 from pyrunc import SPEC_VERSION
 from pyrunc.errors import ConfigError
 from pyrunc.linux.errnos import reason
-from pyrunc.linux.syscalls import number
+from pyrunc.process.pidfd import pidfd_getfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,19 +20,6 @@ if TYPE_CHECKING:
 _NAME = "seccompFd"
 _PATH_MAX = 107
 """Bytes of a socket's path: unix(7)."""
-
-
-def pidfd_getfd(pidfd: int, fd: int, machine: str) -> int:
-    """A descriptor of another process, which needs CAP_SYS_PTRACE: pidfd_getfd(2); OSError as it comes."""
-    import ctypes
-
-    syscall = ctypes.CDLL(None, use_errno=True).syscall
-    syscall.restype = ctypes.c_long
-    result: int = syscall(*map(ctypes.c_long, (number("pidfd_getfd", machine), pidfd, fd, 0)))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, posix.strerror(code))
-    return result
 
 
 def hand_over(seccomp: "Section", state: bytes, pid: int, listener: int) -> None:

@@ -18,7 +18,7 @@ PROCESS = "process"  # "PID START": the id and field 22 of its stat
 MOUNT = "mount"  # absolute path of the mount point
 SOCKET = "socket"  # absolute path of the socket file
 RDT = "rdt"  # absolute path of the group below /sys/fs/resctrl
-NETDEVICE = "netdevice"  # "NAME-INSIDE NAME-OUTSIDE": moved into the container, to be moved back
+NETDEVICE = "netdevice"  # JSON of process.net_devices.Device: moved into the container, to be moved back
 
 _CAP = 16 << 20
 
