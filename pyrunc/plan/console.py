@@ -12,6 +12,8 @@ from pyrunc.linux.uapi import (
     AT_FDCWD,
     DEVPTS_SUPER_MAGIC,
     O_CLOEXEC,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_SYMLINKS,
     S_IFCHR,
     TIOCGPTPEER,
     TIOCSCTTY,
@@ -30,13 +32,10 @@ def open_pty(process: Section, program: Program, root: "Op | None") -> Op:
 
     `root` is the container's root while it is not yet the process's root; None when it is.
     """
-    path = "dev/pts/ptmx"
-    if root is None:
-        master = program.call(
-            "openat", AT_FDCWD, "/" + path, O_RDWR | O_NOCTTY | O_CLOEXEC, 0, origin=_ORIGIN, to="master"
-        )
-    else:
-        master = openat2(program, root, path, O_RDWR | O_NOCTTY, origin=_ORIGIN, to="master")
+    # No symlink is followed: what it leads to would be opened, which for a device has effects, before it is verified.
+    where, path, scope = (AT_FDCWD, "/dev/pts/ptmx", 0) if root is None else (root, "dev/pts/ptmx", RESOLVE_IN_ROOT)
+    resolve = scope | RESOLVE_NO_SYMLINKS
+    master = openat2(program, where, path, O_RDWR | O_NOCTTY, resolve, origin=_ORIGIN, to="master")
     program.check_fs(master, DEVPTS_SUPER_MAGIC, origin=_ORIGIN)
     program.check(master, S_IFCHR, makedev(5, 2), origin=_ORIGIN)
     program.call("ioctl", master, TIOCSPTLCK, Struct("I", 0, text="unlock"), origin=_ORIGIN)

@@ -47,7 +47,8 @@ PROCESS: dict[str, Row] = {
         "/process/terminal",
         (
             'openat2(rootfs, "dev/pts/ptmx", '
-            "{flags=O_CLOEXEC|O_NOCTTY|O_RDWR, resolve=RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS}, 24)"
+            "{flags=O_CLOEXEC|O_NOCTTY|O_RDWR,"
+            " resolve=RESOLVE_IN_ROOT|RESOLVE_NO_SYMLINKS|RESOLVE_NO_MAGICLINKS}, 24)"
         ),
         (
             'not there (ENOENT): "/dev/pts" is missing in the root filesystem:'
