@@ -84,6 +84,8 @@ def test_container_file_load(box: Box, evil: tuple[Path, Path], verb: str) -> No
     library, mark = evil
     mark.unlink(missing_ok=True)
     poison(box.rootfs, library, mark)
+    seen_by_chroot = box.rootfs / str(mark)[1:]
+    seen_by_chroot.parent.mkdir(parents=True)
     volume = {"destination": str(mark.parent), "source": str(mark.parent), "options": ["rbind"]}
     patch: dict[str, Any] = {"+mounts": [volume], "process": {"user": {"uid": 0, "gid": 0}}}
     if verb == "exec":
@@ -100,6 +102,7 @@ def test_container_file_load(box: Box, evil: tuple[Path, Path], verb: str) -> No
     else:
         assert box.run(patch, "echo in", cwd=box.rootfs).out == "in"
     assert not mark.exists(), mark.read_text()
+    assert not seen_by_chroot.exists(), seen_by_chroot.read_text()
 
 
 ENVIRONMENTS: dict[str, dict[str, str]] = {
@@ -143,6 +146,10 @@ def test_python_import_hijack(box: Box, tmp_path: Path, name: str) -> None:
     result = box.run({}, "echo in", env=environment, cwd=folder)
     assert (result.out, result.err) == ("in", "")
     assert box.pyrunc("--nonsense", status=1, env=environment, cwd=folder).err
+    link = tmp_path / "link"
+    link.symlink_to(runtime())
+    version = subprocess.run([link, "--version"], check=True, capture_output=True, env=environment, cwd=folder)
+    assert version.stdout.startswith(b"pyrunc")
     broken = box.run({"hostname": 7}, "true", status=1, env=environment, cwd=folder).err
     assert "/hostname" in broken
     assert not mark.exists()
