@@ -12,6 +12,8 @@ from pyrunc.config.fields import Config, Section
 from pyrunc.linux.uapi import (
     AT_EMPTY_PATH,
     AT_FDCWD,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
     O_CLOEXEC,
     O_PATH,
     RESOLVE_IN_ROOT,
@@ -22,7 +24,7 @@ from pyrunc.linux.uapi import (
     S_IFMT,
 )
 from pyrunc.plan import ops
-from pyrunc.plan.calls import move_mount, open_tree, openat2
+from pyrunc.plan.calls import mount_setattr, move_mount, open_tree, openat2
 from pyrunc.plan.program import Op, Program
 
 _DEFAULTS = (
@@ -81,9 +83,10 @@ def _device(section: Section) -> Device:
     mode = section.integer("fileMode", 0, 2**32 - 1, 0o666) & 0o7777
     owner = section.integer("uid", 0, _ID_MAX, 0), section.integer("gid", 0, _ID_MAX, 0)
     path = section.text("path")
-    if path[:1] != "/" or path.endswith("/") or "/../" in path:
+    node = path.rstrip("/")
+    if node[:1] != "/" or "/../" in node:
         raise section.refuse("path", f'"{path}" is not the absolute path of a file')
-    return Device(path, _TYPES[word] | mode, rdev, owner, section.pointer)
+    return Device(node, _TYPES[word] | mode, rdev, owner, section.pointer)
 
 
 def make(devices: list[Device], program: Program, root: Op, *, bind: bool) -> None:
@@ -136,6 +139,8 @@ def _bind(device: Device, program: Program, root: Op) -> None:
     source = program.call("openat", AT_FDCWD, device.path, O_PATH | O_CLOEXEC, 0, origin=device.origin, to="host_node")
     program.check(source, device.mode & S_IFMT, device.rdev, origin=device.origin)
     tree = open_tree(program, source, "", origin=device.origin, to="node")
+    # As on any node that the container makes itself in its /dev, whatever the host's /dev is mounted with.
+    mount_setattr(program, tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, origin=device.origin)
     target = program.mkpath(root, device.path, ops.KIND_FILE, origin=device.origin)
     move_mount(program, tree, target, origin=device.origin)
     for fd in (source, tree, target):

@@ -60,9 +60,9 @@ def test_types(box: Box, kind: str, seen: str) -> None:
     assert box.run(device("/dev/made", kind), "stat -c '%F %t:%T' /dev/made").out == seen
 
 
-@pytest.mark.parametrize("path", ["/made", "/deep/new/made"])
+@pytest.mark.parametrize("path", ["/made", "/deep/new/made", "/made/"])
 def test_outside_dev(box: Box, path: str) -> None:
-    assert box.run(device(path), f"stat -c %t:%T {path}").out == "1:7"
+    assert box.run(device(path), f"stat -c %t:%T {path.rstrip('/')}").out == "1:7"
 
 
 @pytest.mark.parametrize(("mode", "seen"), [(384, "600"), (0o644, "644"), (0o020640, "640"), (0, "0"), (None, "666")])
@@ -110,6 +110,7 @@ def test_a_parent_that_is_a_link_stays_inside(box: Box) -> None:
         ({"path": "/dev/made", "major": 1, "minor": 1}, "type"),
         ({"type": "c", "major": 1, "minor": 1}, "path"),
         ({"path": "made", "type": "c", "major": 1, "minor": 1}, "path"),
+        ({"path": "/", "type": "c", "major": 1, "minor": 1}, "path"),
         ({"path": "/dev/made", "type": "c", "minor": 1}, "major"),
         ({"path": "/dev/made", "type": "c", "major": 1}, "minor"),
     ],

@@ -54,6 +54,13 @@ def test_devices_are_the_hosts_nodes(box: Box) -> None:
     assert found == ["3", "1:7", "5:0"]
 
 
+@pytest.mark.parametrize("name", ["null", "zero", "full", "random", "urandom", "tty"])
+def test_devices_have_no_more_rights_than_made_ones(box: Box, name: str) -> None:
+    """Whatever the host's /dev is mounted with."""
+    options = box.run(mapped(), f"grep ' /dev/{name} ' /proc/self/mountinfo").out.split()[5].split(",")
+    assert {"nosuid", "noexec"} <= set(options)
+
+
 def test_a_configured_device_is_bound(box: Box) -> None:
     device = {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}
     assert box.run(mapped({"linux": {"devices": [device]}}), "stat -c %t:%T /dev/kmsg").out == "1:b"
