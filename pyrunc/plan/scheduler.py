@@ -92,4 +92,9 @@ def _io_priority(priority: Section) -> int:
     name = priority.text("class")
     if name not in IO_CLASSES:
         raise priority.refuse("class", f'unknown I/O scheduling class "{name}"')
-    return IO_CLASSES[name] << IOPRIO_CLASS_SHIFT | priority.integer("priority", 0, 7)
+    if name == "IOPRIO_CLASS_IDLE":
+        # It has no levels (ioprio_set(2)), so who writes it leaves the level out; runc and crun take that as 0.
+        level = priority.integer("priority", 0, 7, 0)
+    else:
+        level = priority.integer("priority", 0, 7)
+    return IO_CLASSES[name] << IOPRIO_CLASS_SHIFT | level

@@ -90,6 +90,10 @@ def test_io_priority(box: Box, where: Patch, name: str, level: int, seen: str) -
     assert box.run(wanted, "ionice", "-p", "1").out == seen
 
 
+def test_the_idle_class_needs_no_level(box: Box) -> None:
+    assert box.run(process(ioPriority={"class": "IOPRIO_CLASS_IDLE"}), "ionice", "-p", "1").out == "idle"
+
+
 @pytest.mark.parametrize(
     ("value", "pointer"),
     [
