@@ -45,11 +45,11 @@ def volume(box: Box, target: str) -> Path:
     return shared
 
 
-WAYS = {
-    "mount": lambda shared: [{"destination": "/volume/swap/made", **TMPFS}],
-    "bind": lambda shared: [{"destination": "/volume/swap/made", "source": "/etc", "options": ["bind"]}],
-    "file": lambda shared: [{"destination": "/volume/swap/made", "source": "/etc/hostname", "options": ["bind"]}],
-    "deep": lambda shared: [{"destination": "/volume/swap/a/../b/c/d", **TMPFS}],
+WAYS: dict[str, list[Patch]] = {
+    "mount": [{"destination": "/volume/swap/made", **TMPFS}],
+    "bind": [{"destination": "/volume/swap/made", "source": "/etc", "options": ["bind"]}],
+    "file": [{"destination": "/volume/swap/made", "source": "/etc/hostname", "options": ["bind"]}],
+    "deep": [{"destination": "/volume/swap/a/../b/c/d", **TMPFS}],
 }
 
 
@@ -62,7 +62,7 @@ def test_cve_2021_30465_mount_race(box: Box, canary: Path, race: Path, way: str)
     target = "../" * 12 + str(canary)[1:]
     shared = volume(box, target)
     bind = {"destination": "/volume", "source": str(shared), "options": ["rbind"]}
-    storm(box, race, shared, {"+mounts": [bind, *WAYS[way](shared)]}, canary)
+    storm(box, race, shared, {"+mounts": [bind, *WAYS[way]]}, canary)
 
 
 @pytest.mark.parametrize("what", ["cwd", "device", "mask", "readonly", "devices in a folder"])

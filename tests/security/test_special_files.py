@@ -138,7 +138,7 @@ def test_mount_leak_host(box: Box) -> None:
 
 
 def test_no_pivot_hides_the_hosts_proc(box: Box) -> None:
-    """--no-pivot leaves the host's mounts below the root. A process makes a user namespace, and a procfs in it that has no
+    """--no-pivot leaves the host's mounts below the root. A process makes a user namespace, and a procfs in it without
     masks: the kernel allows that only where one without masks is in reach.
     """
     (box.rootfs / "tmp/p").mkdir()
