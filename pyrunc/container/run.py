@@ -109,9 +109,10 @@ def _start(settings: "Settings", entry: "Entry", record: "Record") -> "Notify | 
 
     try:
         notify = open_notify(entry)
-        start_locked(entry, record)
+        start_locked(settings, entry, record)
     except BaseException:
-        _remove(settings, entry)
+        if entry.fd >= 0:  # a failing poststart hook has destroyed it already
+            _remove(settings, entry)
         raise
     return notify
 

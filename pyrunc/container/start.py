@@ -30,7 +30,7 @@ def start(settings: "Settings", container_id: str) -> None:
         record = status.load(entry)
         status.require("start", record.id, status_of(entry, record))
         notify = open_notify(entry)
-        start_locked(entry, record)
+        start_locked(settings, entry, record)
         if notify is not None:
             wait_until_ready(notify, entry, record)
     finally:
@@ -59,7 +59,7 @@ def wait_until_ready(notify: "Notify", entry: Entry, record: "Record") -> None:
     notify.close()
 
 
-def start_locked(entry: Entry, record: "Record") -> None:
+def start_locked(settings: "Settings", entry: Entry, record: "Record") -> None:
     """The same for a caller that has the lock and knows the status."""
     config = None
     if record.hooks or not record.has_process:
@@ -74,7 +74,7 @@ def start_locked(entry: Entry, record: "Record") -> None:
     record.status = status.RUNNING
     status.save(entry, record)
     if config is not None and "poststart" in record.hooks:
-        _poststart(entry, record, config)
+        _poststart(settings, entry, record, config)
 
 
 def saved_config(entry: Entry, record: "Record") -> Config:
@@ -153,13 +153,15 @@ def stop(entry: Entry, record: "Record") -> None:
     status.save(entry, record)
 
 
-def _poststart(entry: Entry, record: "Record", config: Config) -> None:
-    """Run the poststart hooks; when one fails the container is stopped (runtime.md#lifecycle step 9)."""
+def _poststart(settings: "Settings", entry: Entry, record: "Record", config: Config) -> None:
+    """Run the poststart hooks; when one fails the container is stopped and destroyed (runtime.md#lifecycle step 9)."""
     from pyrunc.process.hooks import run_hooks
 
     hooks = config.require("hooks").sections("poststart")
     try:
         run_hooks(hooks, hook_state(record, status.RUNNING), "poststart", record.bundle)
     except PyruncError:
-        stop(entry, record)
+        from pyrunc.container.delete import delete_locked
+
+        delete_locked(settings, entry, force=True)
         raise

@@ -170,11 +170,18 @@ def test_a_failing_start_container_hook(box: Box) -> None:
     assert logged(box) == []
 
 
-def test_a_failing_poststart_hook_stops_the_container(box: Box) -> None:
-    box.create(hooks(poststart=hook("exit 3")), "sleep 100")
+def test_a_failing_poststart_hook_destroys_the_container(box: Box) -> None:
+    """SPEC-339: the lifecycle goes on at its destruction, and after that poststop hooks run."""
+    box.create(hooks(poststart=hook("exit 3"), poststop=hook(f"echo gone >> {box.rootfs}/log")), "sleep 100")
     assert "/hooks/poststart/0" in box.pyrunc("start", box.id, status=1).err
-    box.until("stopped")
-    box.delete()
+    assert "does not exist" in box.pyrunc("state", box.id, status=1).err
+    assert logged(box) == ["gone"]
+
+
+def test_a_failing_poststart_hook_of_run(box: Box) -> None:
+    error = box.refused(hooks(poststart=hook("exit 3"), poststop=hook(f"echo gone >> {box.rootfs}/log")), "sleep 100")
+    assert "/hooks/poststart/0" in error
+    assert logged(box) == ["gone"]
 
 
 def test_a_failing_poststop_hook_is_a_warning(box: Box) -> None:
