@@ -92,9 +92,6 @@ def _io_priority(priority: Section) -> int:
     name = priority.text("class")
     if name not in IO_CLASSES:
         raise priority.refuse("class", f'unknown I/O scheduling class "{name}"')
-    if name == "IOPRIO_CLASS_IDLE":
-        # It has no levels (ioprio_set(2)), so who writes it leaves the level out; runc and crun take that as 0.
-        level = priority.integer("priority", 0, 7, 0)
-    else:
-        level = priority.integer("priority", 0, 7)
-    return IO_CLASSES[name] << IOPRIO_CLASS_SHIFT | level
+    # The idle class has no levels (ioprio_set(2)), so who writes it leaves the level out; runc and crun take that as 0.
+    idle = name == "IOPRIO_CLASS_IDLE" and not priority.has("priority")
+    return IO_CLASSES[name] << IOPRIO_CLASS_SHIFT | (0 if idle else priority.integer("priority", 0, 7))
