@@ -6,7 +6,7 @@ other platforms, are ignored (config.md#extensibility).
 """
 
 from pyrunc import SPEC_VERSION
-from pyrunc.config import idmap_rules, linux_rules, net_device_rules, process_rules, unsupported
+from pyrunc.config import idmap_rules, intel_rdt_rules, linux_rules, net_device_rules, process_rules
 from pyrunc.config.capability_sets import CapabilitySets
 from pyrunc.config.fields import Config, Section
 from pyrunc.config.namespaces import paths
@@ -142,7 +142,6 @@ RULES = (
     _process,
     linux_rules.namespaces,
     _names,
-    unsupported.check,
     linux_rules.host_mounts,
     _mounts,
     idmap_rules.check,
@@ -157,9 +156,16 @@ RULES = (
     linux_rules.sysctl,
     linux_rules.time_offsets,
     net_device_rules.check,
+    intel_rdt_rules.check,
 )
 
-WARNINGS = (_newer_version, _relative_mounts, idmap_rules.without_option, linux_rules.same_devices)
+WARNINGS = (
+    _newer_version,
+    _relative_mounts,
+    idmap_rules.without_option,
+    intel_rdt_rules.unusual,
+    linux_rules.same_devices,
+)
 
 
 def rootless(config: Config, host: Host) -> None:

@@ -139,6 +139,8 @@ class Conversation:
 
                 prlimit(self.pid, limits)
             apply_priorities(self.pid, draft.config, draft.host)
+        if draft.rdt is not None:
+            draft.rdt.join(self.pid)
         if "created state" in self.inputs:
             from pyrunc.container.query import hook_state
 

@@ -58,6 +58,7 @@ def delete_locked(settings: "Settings", entry: Entry, *, force: bool) -> None:
         return_after_crash(settings, entry, record, posix.uname().machine)
     _end(record, cgroup, shared=not record.own_pids or force)
     cgroup.remove()
+    _remove_rdt(entry)
     for directory in reversed(journal.values(entry, journal.CGROUP)):
         _rmdir(directory)
     if "poststop" in record.hooks:
@@ -115,6 +116,7 @@ def _remove_journalled(entry: Entry) -> None:
         if stat is not None and str(stat[1]) == start:
             _kill(int(pid), int(start))
     cgroup.remove()
+    _remove_rdt(entry)
 
 
 def _journalled_cgroup(entry: Entry) -> Cgroup:
@@ -126,6 +128,16 @@ def _journalled_cgroup(entry: Entry) -> Cgroup:
 
 def _is_below_root(path: str) -> bool:
     return path.startswith(f"{ROOT}/") and ".." not in path.split("/") and "\0" not in path
+
+
+def _remove_rdt(entry: Entry) -> None:
+    """The groups of Intel RDT that are the container's own, once it is gone."""
+    groups = journal.values(entry, journal.RDT)
+    if groups:
+        from pyrunc.process.intel_rdt import is_own, mounted, remove
+
+        resctrl = mounted()
+        remove([group for group in groups if resctrl and is_own(group, entry.id, resctrl)])
 
 
 def _kill(pid: int, start: int) -> None:

@@ -300,6 +300,12 @@ class _Execution:
 
             prlimit(self.pid, limits)
         apply_priorities(self.pid, self._config, self._host)
+        linux = self._config.section("linux")
+        rdt = linux.section("intelRdt") if linux is not None else None
+        if rdt is not None:
+            from pyrunc.process.intel_rdt import of_running
+
+            of_running(rdt, self._record.id).join(self.pid)
         if self._request.pid_file:
             from pyrunc.container.pid_file import write_pid_file
 

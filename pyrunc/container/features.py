@@ -8,7 +8,6 @@ libseccomp: supportedFlags, and the annotation with libseccomp's version.
 from pyrunc import SPEC_VERSION, VERSION
 from pyrunc.cgroups.driver import MANAGERS
 from pyrunc.cgroups.resources import ROWS
-from pyrunc.config.unsupported import UNSUPPORTED
 from pyrunc.config.validate import HOOKS
 from pyrunc.container.kill import STOP_SIGNAL
 from pyrunc.errors import HostError
@@ -37,7 +36,6 @@ def features() -> dict[str, object]:
 
 
 def _linux() -> dict[str, object]:
-    rdt = _made("/linux/intelRdt")
     return {
         "namespaces": sorted(NAMESPACES),
         "capabilities": list(CAPABILITIES),
@@ -56,18 +54,13 @@ def _linux() -> dict[str, object]:
             "knownFlags": sorted(FLAGS),
             "supportedFlags": [name for name in sorted(FLAGS) if flags.is_available(FLAGS[name])],
         },
-        "apparmor": {"enabled": _made("/process/apparmorProfile")},
-        "selinux": {"enabled": _made("/process/selinuxLabel") and _made("/linux/mountLabel")},
-        "intelRdt": {"enabled": rdt, "schemata": rdt, "monitoring": rdt},
+        "apparmor": {"enabled": True},
+        "selinux": {"enabled": True},
+        "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
         "memoryPolicy": {"modes": sorted(MEMORY_MODES), "flags": sorted(MEMORY_FLAGS)},
         "mountExtensions": {"idmap": {"enabled": True}},
-        "netDevices": {"enabled": _made("/linux/netDevices")},
+        "netDevices": {"enabled": True},
     }
-
-
-def _made(pointer: str) -> bool:
-    """Whether a property is applied, not refused."""
-    return all(row[0] != pointer for row in UNSUPPORTED)
 
 
 def _annotations() -> dict[str, str]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyrunc.config.fields import Section
     from pyrunc.container.settings import Settings
     from pyrunc.plan.program import Operand, Program
+    from pyrunc.process.intel_rdt import Group
     from pyrunc.process.protocol import Helper
 
 RESULT = "exec.result"
@@ -65,7 +66,19 @@ class Options:
 class Draft:
     """A container that exists on paper: everything is read, checked and compiled, and nothing outside has changed."""
 
-    __slots__ = ("cgroup", "config", "host", "id", "notifies", "options", "program", "saved", "settings", "wanted")
+    __slots__ = (
+        "cgroup",
+        "config",
+        "host",
+        "id",
+        "notifies",
+        "options",
+        "program",
+        "rdt",
+        "saved",
+        "settings",
+        "wanted",
+    )
 
     def __init__(self, settings: "Settings", container_id: str, bundle: str, options: Options) -> None:
         from pyrunc.cgroups.driver import open_cgroup
@@ -95,6 +108,7 @@ class Draft:
         check_preserved(options.preserve_fds)
         self.cgroup: Cgroup = open_cgroup(self.config, self.id, settings.cgroup_manager, rootless=self.host.rootless)
         self.cgroup.check(resources(self.config))
+        self.rdt: Group | None = _rdt(self.config, self.id)
         self.host.cgroups = self.cgroup.host_rows()
         self.host.cgroup_mode = self.cgroup.mode if self.host.cgroups else self.host.cgroup_mode
         choices = Choices(
@@ -141,6 +155,10 @@ def _launch(draft: Draft, entry: Entry) -> Record:
         record.cgroup = draft.cgroup.record()
         for warning in draft.cgroup.apply(resources(draft.config)):
             draft.settings.warn(warning)
+        if draft.rdt is not None:
+            for group in draft.rdt.own:
+                journal.note(entry, journal.RDT, group)
+            draft.rdt.create()
         entry.make_fifo(FIFO)
         entry.make_fifo(RESULT)
         conversation = Conversation(draft, entry, record)
@@ -241,6 +259,8 @@ def _undo(draft: Draft, entry: Entry, conversation: "Conversation | None") -> No
             draft.settings.warn(warning)
         conversation.kill()
     draft.cgroup.signal(9)
+    if draft.rdt is not None:
+        draft.rdt.undo()
     try:
         draft.cgroup.remove(parents=True)
         if conversation is not None and conversation.pid:
@@ -307,6 +327,16 @@ def _add_maps(config: Config, host: Host, wanted: Namespaces) -> None:
         from pyrunc.process.idmap import add_default
 
         add_default(config, host)
+
+
+def _rdt(config: Config, container_id: str) -> "Group | None":
+    linux = config.section("linux")
+    section = linux.section("intelRdt") if linux is not None else None
+    if section is None:
+        return None
+    from pyrunc.process.intel_rdt import Group, root
+
+    return Group(section, container_id, root(section))
 
 
 def _check_devices(config: Config, host: Host) -> None:

@@ -66,12 +66,16 @@ def update(
         if type(linux) is not dict:
             raise Section(config).refuse("linux", "must be an object")
         _refuse_rdt(linux, l3_cache_schema, mem_bw_schema)
+        schemata = {"l3CacheSchema": l3_cache_schema, "memBwSchema": mem_bw_schema}
+        schemata = {field: text for field, text in schemata.items() if text}
         old = Section(linux, "/linux").section("resources") or Section({}, POINTER)
         asked = wanted(Section(resources, POINTER), old)
         new = merge(old.data, asked)
         for warning in _apply(from_state(record.cgroup), Section(bound(asked, new), POINTER)):
             settings.warn(warning)
-        if asked:
+        if schemata:
+            _change_rdt(linux, record.id, schemata)
+        if asked or schemata:
             from pyrunc.config.dump import dump
 
             linux["resources"] = new
@@ -100,6 +104,18 @@ def _refuse_rdt(linux: dict[str, object], l3_cache_schema: "str | None", mem_bw_
             raise UsageError(f"Intel RDT/{name} schema is not enabled")
         if not linux.get("intelRdt"):
             raise UsageError("updating a non-existent Intel RDT configuration is not supported")
+
+
+def _change_rdt(linux: dict[str, object], container_id: str, schemata: "dict[str, str | None]") -> None:
+    """Write the schemata, and keep them in the config, where a later call finds them."""
+    from pyrunc.config import intel_rdt_rules
+    from pyrunc.process.intel_rdt import of_running
+
+    section = Section(linux, "/linux").require("intelRdt")
+    changed = Section(dict(schemata), section.pointer)
+    intel_rdt_rules.check_section(changed)
+    of_running(section, container_id).update(changed)
+    section.data.update(schemata)
 
 
 def wanted(new: Section, old: Section) -> dict[str, object]:
