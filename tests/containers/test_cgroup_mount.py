@@ -51,3 +51,9 @@ def test_ro(box: Box, private: bool) -> None:
     result = box.run(patch, f"mkdir {tree}/made; grep cgroup /proc/mounts | grep -v ' ro,'", status=1)
     assert "Read-only" in result.err
     assert result.out == ""
+
+
+@pytest.mark.view("v2")
+def test_options_are_the_kernels_to_judge_on_v2(box: Box) -> None:
+    box.run(mount("memory_recursiveprot"), "true")
+    assert "Unknown parameter" in box.refused(mount("no_such_option"))
