@@ -36,10 +36,17 @@ def descendants() -> list[str]:
     found = []
     for pid in sorted(family - {str(os.getpid())}, key=int):
         if rows[pid][0] != "Z":
-            found.append(f"{pid} {Path('/proc', pid, 'comm').read_text('utf-8', 'replace').strip()}")
+            found.append(f"{pid} {_name(pid)}")
         elif rows[pid][1] == str(os.getpid()):
             os.waitpid(int(pid), 0)
     return found
+
+
+def _name(pid: str) -> str:
+    try:
+        return Path("/proc", pid, "comm").read_text("utf-8", "replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
 
 
 def reap(but: int) -> None:
