@@ -94,7 +94,7 @@ def pivot(config: Config, program: Program, root: Op, *, no_pivot: bool) -> None
 
 
 def _hide_host(program: Program) -> None:
-    """Without a pivot the host's mounts stay below. With its procfs and sysfs in reach, a user namespace in the container
+    """Without a pivot the host's mounts stay below. With its procfs and sysfs in reach, a user namespace made inside
     could mount ones without the masks (mount_too_revealing in fs/namespace.c); what is locked there is covered.
     """
     for folder, kind in (("/proc", "proc"), ("/sys", "sysfs")):
