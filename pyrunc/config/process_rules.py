@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules of the process object, in config.json and in the --process file of `exec`: config.md#process."""
 
-from pyrunc.config.fields import Section
+from pyrunc.config.fields import Config, Section
 from pyrunc.linux.rlimits import RLIM_INFINITY, RLIMITS
 
 ID_MAX = (1 << 32) - 2
 """2**32 - 1 is -1 to setresuid(2): "no change", which would leave the process root."""
 _GROUPS_MAX = 65536
 _WINDOW_MAX = 0xFFFF
+_KEEP_GROUPS = "run.oci.keep_original_groups"
+
+
+def keeps_groups(config: Config) -> bool:
+    """Whether the caller's groups stay instead of additionalGids: the annotation of podman's `--group-add keep-groups`.
+
+    It is crun's: files that only a group of the caller may read can be reached, though no map has that group.
+    """
+    return _KEEP_GROUPS in config.strings("annotations")
 
 
 def check(process: Section) -> None:

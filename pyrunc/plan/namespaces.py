@@ -4,6 +4,7 @@
 import errno
 
 from pyrunc.config.fields import Config
+from pyrunc.config.process_rules import keeps_groups
 from pyrunc.linux.host import Host
 from pyrunc.linux.namespaces import NAMESPACES
 from pyrunc.linux.uapi import (
@@ -148,7 +149,8 @@ def become_root(program: Program, config: Config, origin: str) -> None:
 
     One by path, whose maps the config does not repeat, may have no 0 (EINVAL): there the ids stay as they are.
     """
-    program.call("setgroups", 0, None, origin=origin, accept=(errno.EPERM,))
+    if not keeps_groups(config):
+        program.call("setgroups", 0, None, origin=origin, accept=(errno.EPERM,))
     for name, key in (("setresgid", "gidMappings"), ("setresuid", "uidMappings")):
         lowest = _lowest(config, key)
         program.call(name, lowest, lowest, lowest, origin=origin, accept=(errno.EINVAL,))

@@ -5,7 +5,7 @@ from errno import EPERM
 
 from pyrunc.config.fields import Config, Section
 from pyrunc.config.namespaces import paths
-from pyrunc.config.process_rules import ID_MAX
+from pyrunc.config.process_rules import ID_MAX, keeps_groups
 from pyrunc.linux.host import Host
 from pyrunc.linux.uapi import PR_SET_DUMPABLE, PR_SET_KEEPCAPS
 from pyrunc.plan.program import Program, Struct
@@ -23,7 +23,8 @@ def identity(config: Config, host: Host, program: Program) -> None:
     groups = list(dict.fromkeys(user.integers("additionalGids", 0, ID_MAX)))
     if uid:
         program.call("prctl", PR_SET_KEEPCAPS, 1, 0, 0, 0, origin=f"{_ORIGIN}/uid")
-    _groups(config, host, program, groups, gid)
+    if not keeps_groups(config):
+        _groups(config, host, program, groups, gid)
     program.call("setresgid", gid, gid, gid, origin=f"{_ORIGIN}/gid")
     program.call("setresuid", uid, uid, uid, origin=f"{_ORIGIN}/uid")
     # Another user's process is as dumpable as the sysctl fs.suid_dumpable says (CVE-2016-9962)

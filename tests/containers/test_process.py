@@ -124,6 +124,13 @@ def test_user_and_group(box: Box) -> None:
     assert found == ["Uid:", *["1000"] * 4, "Gid:", *["2000"] * 4]
 
 
+@pytest.mark.parametrize("fields", [{}, {"user": {"uid": 3, "gid": 4, "additionalGids": [5]}}])
+def test_groups_of_the_caller_stay_when_podman_asks_for_it(box: Box, fields: Patch) -> None:
+    patch = process(**fields) | {"annotations": {"run.oci.keep_original_groups": "1"}}
+    found = box.run(patch, "sed -n 's/^Groups://p' /proc/self/status", extra_groups=[7, 8]).out.split()
+    assert found == ["7", "8"]
+
+
 @pytest.mark.parametrize("groups", [None, [], [5, 60000, 4294967294]])
 def test_additional_groups_are_exactly_these(box: Box, groups: list[int] | None) -> None:
     user = {"uid": 0, "gid": 0, "additionalGids": groups}

@@ -146,3 +146,13 @@ def test_overlapping_rows_are_an_error(box: Box) -> None:
 
 def test_a_terminal_belongs_to_the_mapped_user(box: Box) -> None:
     assert box.run(mapped(), "stat -c %u /dev/pts").out == "0"
+
+
+def test_groups_of_the_caller_stay_when_podman_asks_for_it(box: Box) -> None:
+    """Those that no map has are shown as the overflow id, and still give their rights."""
+    (box.rootfs / "secret").write_text("read")
+    os.chown(box.rootfs / "secret", 0, 7)
+    (box.rootfs / "secret").chmod(0o040)
+    line = "cat /secret; sed -n 's/^Groups://p' /proc/self/status"
+    patch = mapped({"annotations": {"run.oci.keep_original_groups": "1"}})
+    assert box.run(patch, line, extra_groups=[7]).out.split() == ["read", "65534"]
