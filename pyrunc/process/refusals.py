@@ -29,6 +29,7 @@ HINTS = {
     ("setdomainname", errno.EPERM): "it needs CAP_SYS_ADMIN in the user namespace of the uts namespace",
     ("mount_setattr", errno.EPERM): "a flag of the mount is locked: it comes from another user namespace",
     ("mount", errno.EPERM): "this filesystem may not be mounted in a user namespace",
+    ("open_tree", errno.EINVAL): "it has mounts below that this user namespace may not uncover: rbind takes them along",
     ("fsopen", errno.EPERM): "mounting needs CAP_SYS_ADMIN in the user namespace of the mount namespace",
     ("fsconfig", errno.EPERM): "this filesystem may not be mounted in a user namespace",
     (
