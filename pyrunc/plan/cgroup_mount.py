@@ -31,8 +31,8 @@ _REFUSED = (errno.EPERM, errno.EBUSY, errno.EACCES)
 def make(mount: "Mount", host: Host, program: Program, root: Op, *, private: bool) -> None:
     """Make the mount; `private`: the container has a cgroup namespace."""
     if host.cgroup_mode == "v2":
-        options = [key if value is None else f"{key}={value}" for key, value in mount.options.data]
-        tree = _new(mount, program, "cgroup2", options, mount.options.attr_set, _bound(host, private=private))
+        words = [key if value is None else f"{key}={value}" for key, value in mount.options.data]
+        tree = _new(mount, program, "cgroup2", words, mount.options.attr_set, _bound(host, private=private))
         _place(mount, program, root, mount.destination, tree)
         return
     tree = _tmpfs(mount, program)
