@@ -191,6 +191,22 @@ HOSTILE_JSON = {
 }
 
 
+WORDS = {
+    "nested": ("deep arrays", "deep objects", "deep in a field"),
+    "out of any range": ("huge integer", "huge exponent", "long exponent"),
+    "no number of JSON": ("not a number", "infinity"),
+    "is given twice": ("given twice", "twice by escape"),
+    "surrogate": ("lone surrogate", "surrogate as a name", "surrogates swapped"),
+    "NUL": ("nul", "nul as a name"),
+    "control character": ("raw nul", "raw control"),
+    "not UTF-8": ("latin", "overlong", "utf-16"),
+    "must be a JSON object": ("null", "array", "string"),
+    "after the end": ("two",),
+    "larger than 16 MiB": ("17 MiB", "17 MiB of blanks"),
+}
+"""What each is told to be; the rest is `invalid JSON`."""
+
+
 @pytest.mark.parametrize("name", HOSTILE_JSON)
 @pytest.mark.parametrize("where", ["config", "process"])
 def test_config_malformed(box: Box, name: str, where: str) -> None:
@@ -206,6 +222,7 @@ def test_config_malformed(box: Box, name: str, where: str) -> None:
         (box.bundle / "config.json").write_bytes(HOSTILE_JSON[name])
         result = box.pyrunc("run", "--bundle", box.bundle, box.id, status=1)
     told(result.err)
+    assert next((words for words, names in WORDS.items() if name in names), "invalid JSON") in result.err
 
 
 def told(error: str) -> None:
@@ -222,7 +239,8 @@ def test_config_huge(box: Box) -> None:
     box.write({"annotations": {f"key{n}": "x" * 1000 for n in range(15_000)}}, "true")
     box.pyrunc("run", "--bundle", box.bundle, box.id)
     box.write({"annotations": {f"key{n}": "x" * 1000 for n in range(18_000)}}, "true")
-    told(box.pyrunc("run", "--bundle", box.bundle, box.id, status=1).err)
+    told(error := box.pyrunc("run", "--bundle", box.bundle, box.id, status=1).err)
+    assert "larger than 16 MiB" in error
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "device", "socket", "loop", "missing"])
