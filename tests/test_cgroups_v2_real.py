@@ -133,10 +133,10 @@ def test_kill_reaches_all(
 ) -> None:
     """SIGKILL ends frozen processes and those beneath; by cgroup.kill, and before Linux 5.14 one by one."""
     if not kill_file:
-        from pyrunc.cgroups import v2
+        from pyrunc.cgroups import tree
 
-        real = v2._try
-        monkeypatch.setattr(v2, "_try", lambda file, text: not file.endswith("kill") and real(file, text))
+        real = tree.try_write
+        monkeypatch.setattr(tree, "try_write", lambda file, text: not file.endswith("kill") and real(file, text))
     Path(cgroup.path, "below").mkdir()
     with subprocess.Popen(["sleep", "100"]) as other:
         try:

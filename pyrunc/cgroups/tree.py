@@ -136,6 +136,15 @@ def write_if_there(file: str, text: str) -> None:
             raise files.failure("write", file, error) from error
 
 
+def try_write(file: str, text: str) -> bool:
+    """Whether the kernel took it."""
+    try:
+        files.write(file, text)
+    except OSError:
+        return False
+    return True
+
+
 def signal_frozen(cgroup: "Cgroup", number: int) -> None:
     """Signal each process while none can fork: frozen, unless that fails. SIGKILL ends a pause, to be seen at all."""
     was = cgroup.frozen()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Row = tuple[str, str, str, str]
 
 _SIGKILL = 9
+_BESIDE = {"hugetlb": "hugepageLimits", "rdma": "rdma"}
+"""Controllers that a hybrid host may have in the cgroup2 tree, and their properties, which mean one thing to both."""
 
 
 class Legacy(Cgroup):
@@ -106,14 +108,36 @@ class Legacy(Cgroup):
         from pyrunc.cgroups.resources import warnings, writes
 
         asked = writes(resources, False)
+        beside = self._beside(resources) if any(write.controller in _BESIDE for write in asked) else None
         self._apply_devices(resources)
+        if beside is not None:
+            asked = [write for write in asked if _BESIDE.get(write.controller) not in beside.data]
+            tree.write_all(writes(beside, True), {}, self.paths[""], _no_file)
         tree.write_all(asked, self.paths, "", self._missing)
         return warnings(resources)
+
+    def _beside(self, resources: "Section | None") -> "Section | None":
+        """The limits whose controllers are in the cgroup2 tree of a hybrid host, in place of a v1 hierarchy."""
+        from pyrunc.config.fields import Section
+
+        unified = self.paths.get("")
+        lacking = {name: key for name, key in _BESIDE.items() if name not in self.paths}
+        if resources is None or not unified or not lacking:
+            return None
+        mount = next((row[2] for row in self._rows if not row[0]), unified.rpartition("/")[0])
+        names = unified[len(mount) + 1 :].split("/")[:-1]
+        for depth in range(len(names) + 1):
+            for name in lacking:
+                # What a parent does not have, or may not pass on, the limit itself misses
+                tree.try_write(f"{'/'.join((mount, *names[:depth]))}/cgroup.subtree_control", f"+{name}")
+        there = files.read(f"{unified}/cgroup.controllers").split()
+        found = {key: resources.data[key] for name, key in lacking.items() if name in there and resources.has(key)}
+        return Section(found, resources.pointer) if found else None
 
     def _missing(self, write: "Write", file: str) -> CgroupError:
         name = write.controller
         if name in self.paths:
-            return CgroupError(f"this kernel has no {file} in a cgroup of {name}", write.pointer)
+            return _no_file(write, file)
         why = f"not mounted below {self.root}"
         if name in self._dropped:
             why = "this rootless container has no cgroup in it: limits need root"
@@ -272,3 +296,7 @@ class Legacy(Cgroup):
         tree.remove(self._leaves(), self.made, seconds)
         if parents:
             tree.unmake(self.made)
+
+
+def _no_file(write: "Write", file: str) -> CgroupError:
+    return CgroupError(f"this kernel has no {file} in a cgroup of {write.controller}", write.pointer)

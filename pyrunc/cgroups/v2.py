@@ -84,9 +84,9 @@ class Unified(Cgroup):
             if not wanted:
                 continue
             file = f"{directory}/cgroup.subtree_control"
-            if not _try(file, " ".join(f"+{word}" for word in wanted)) and len(wanted) > 1:
+            if not tree.try_write(file, " ".join(f"+{word}" for word in wanted)) and len(wanted) > 1:
                 for word in wanted:
-                    _try(file, f"+{word}")
+                    tree.try_write(file, f"+{word}")
 
     def _check(self) -> None:
         """Refuse a cgroup that has processes (it is someone else's) or is frozen (the container would hang)."""
@@ -103,7 +103,7 @@ class Unified(Cgroup):
         if kind == "domain invalid":
             # Beneath a threaded cgroup only a threaded one can have processes (cgroups(7), "Thread mode")
             for directory in [one for one in self.made if one != self.path] + [self.path]:
-                _try(f"{directory}/cgroup.type", "threaded")
+                tree.try_write(f"{directory}/cgroup.type", "threaded")
 
     def apply(self, resources: "Section | None") -> list[str]:
         from pyrunc.cgroups.resources import warnings, writes
@@ -236,7 +236,7 @@ class Unified(Cgroup):
         if not self.path:
             return
         # cgroup.kill (Linux 5.14) reaches forks in progress too, and frozen processes
-        if number == _SIGKILL and _try(f"{self.path}/cgroup.kill", "1"):
+        if number == _SIGKILL and tree.try_write(f"{self.path}/cgroup.kill", "1"):
             return
         tree.signal_frozen(self, number)
 
@@ -247,12 +247,12 @@ class Unified(Cgroup):
             files.write(f"{self.path}/cgroup.freeze", "1")
             done = files.wait(f"{self.path}/cgroup.events", "frozen 1", seconds)
         except BaseException as error:
-            _try(f"{self.path}/cgroup.freeze", "0")
+            tree.try_write(f"{self.path}/cgroup.freeze", "0")
             if isinstance(error, OSError):
                 raise files.failure("write", f"{self.path}/cgroup.freeze", error) from error
             raise
         if not done:
-            _try(f"{self.path}/cgroup.freeze", "0")
+            tree.try_write(f"{self.path}/cgroup.freeze", "0")
             raise CgroupError(f"{self.path}: not frozen within {seconds:g} s: {files.describe(self.pids())}")
 
     def thaw(self) -> None:
@@ -276,11 +276,3 @@ class Unified(Cgroup):
             tree.remove([self.path], self.made, 1.0)
         if parents:
             tree.unmake(self.made)
-
-
-def _try(file: str, text: str) -> bool:
-    try:
-        files.write(file, text)
-    except OSError:
-        return False
-    return True
