@@ -4,6 +4,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import time
 from typing import Any
@@ -75,6 +76,24 @@ def test_kill9_exec(box: Box, number: int) -> None:
         process.send_signal(number)
         process.wait()
     wait_for(lambda: set(leaks.descendants()) <= before, "the helpers to end")
+
+
+def test_kill9_exec_at_the_last_point(box: Box) -> None:
+    """The runtime is killed when the helper waits for its last word; it reads the end of the pipe, and leaves."""
+    box.start({}, "sleep 100")
+    before = set(leaks.descendants())
+    path = str(box.folder / "s")
+    # A listener that takes nobody: the runtime, which is to hand over a pidfd, waits for it at this very point.
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)
+        first.connect(path)
+        process = box.spawn("exec", "--pidfd-socket", path, box.id, "true", **NULL)
+        wait_for(lambda: any("pyrunc:init" in row for row in leaks.descendants()), "the helper")
+        time.sleep(0.2)
+        process.kill()
+        process.wait()
+        wait_for(lambda: set(leaks.descendants()) <= before, "the helper's end", 2)
 
 
 def test_helper_dies_with_the_runtime(box: Box) -> None:

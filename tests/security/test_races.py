@@ -14,7 +14,7 @@ from tests.containers.box import Box, Patch
 from tests.containers.leaks import mounts
 
 HERE = Path(__file__).parent
-STARTS, SECONDS = 40, 1.5
+STARTS, SECONDS = 40, 2.0
 """For each way: at most so many starts, in at most so many seconds."""
 TMPFS = {"type": "tmpfs", "source": "tmpfs"}
 
@@ -45,12 +45,14 @@ def volume(box: Box, target: str) -> Path:
     return shared
 
 
-WAYS: dict[str, list[Patch]] = {
-    "mount": [{"destination": "/volume/swap/made", **TMPFS}],
-    "bind": [{"destination": "/volume/swap/made", "source": "/etc", "options": ["bind"]}],
-    "file": [{"destination": "/volume/swap/made", "source": "/etc/hostname", "options": ["bind"]}],
-    "deep": [{"destination": "/volume/swap/a/../b/c/d", **TMPFS}],
+WAYS: dict[str, Patch] = {
+    "mount": {"destination": "/volume/swap/{}", **TMPFS},
+    "bind": {"destination": "/volume/swap/{}", "source": "/etc", "options": ["bind"]},
+    "file": {"destination": "/volume/swap/{}", "source": "/etc/hostname", "options": ["bind"]},
+    "deep": {"destination": "/volume/swap/a/../{}/c/d", **TMPFS},
 }
+TIMES = range(15)
+"""Each container tries so often."""
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -62,21 +64,23 @@ def test_cve_2021_30465_mount_race(box: Box, canary: Path, race: Path, way: str)
     target = "../" * 12 + str(canary)[1:]
     shared = volume(box, target)
     bind = {"destination": "/volume", "source": str(shared), "options": ["rbind"]}
-    storm(box, race, shared, {"+mounts": [bind, *WAYS[way]]}, canary)
+    rows = [{**WAYS[way], "destination": WAYS[way]["destination"].format(n)} for n in TIMES]
+    storm(box, race, shared, {"+mounts": [bind, *rows]}, canary)
 
 
-@pytest.mark.parametrize("what", ["cwd", "device", "mask", "readonly", "devices in a folder"])
+@pytest.mark.parametrize("what", ["cwd", "devices", "masks", "readonly", "devices in a folder"])
 def test_cve_2024_45310_mkdir_race(box: Box, canary: Path, race: Path, what: str) -> None:
     """CVE-2024-45310. The same for folders, files and nodes that the runtime makes: none is made on the host."""
     shared = volume(box, "../" * 12 + str(canary)[1:])
     bind = {"destination": "/volume", "source": str(shared), "options": ["rbind"]}
-    device = {"path": "/volume/swap/new/null", "type": "c", "major": 1, "minor": 3, "uid": 7, "gid": 7}
+    device = {"type": "c", "major": 1, "minor": 3, "uid": 7, "gid": 7}
+    covered = ["/volume/swap/inner", "/volume/swap/file", "/volume/swap"] * 5
     patches: dict[str, Patch] = {
-        "cwd": {"process": {"cwd": "/volume/swap/new/folder"}},
-        "device": {"linux": {"devices": [device]}},
-        "mask": {"linux": {"maskedPaths": ["/volume/swap/inner", "/volume/swap/file", "/volume/swap"]}},
-        "readonly": {"linux": {"readonlyPaths": ["/volume/swap/inner", "/volume/swap"]}},
-        "devices in a folder": {"linux": {"devices": [{**device, "path": f"/volume/swap/{n}"} for n in range(8)]}},
+        "cwd": {"process": {"cwd": "/volume/swap/new/folder/" + "x/../y/" * 10}},
+        "devices": {"linux": {"devices": [{**device, "path": f"/volume/swap/new{n}/null"} for n in TIMES]}},
+        "masks": {"linux": {"maskedPaths": covered}},
+        "readonly": {"linux": {"readonlyPaths": covered}},
+        "devices in a folder": {"linux": {"devices": [{**device, "path": f"/volume/swap/{n}"} for n in TIMES]}},
     }
     storm(box, race, shared, {"+mounts": [bind], **patches[what]}, canary)
 
