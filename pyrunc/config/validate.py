@@ -6,7 +6,7 @@ other platforms, are ignored (config.md#extensibility).
 """
 
 from pyrunc import SPEC_VERSION
-from pyrunc.config import idmap_rules, intel_rdt_rules, linux_rules, net_device_rules, process_rules
+from pyrunc.config import linux_rules, process_rules
 from pyrunc.config.capability_sets import CapabilitySets
 from pyrunc.config.fields import Config, Section
 from pyrunc.config.namespaces import paths
@@ -136,6 +136,58 @@ def _annotations(config: Config) -> None:
         raise Section({}, "/annotations").refuse("", "a key must not be empty")
 
 
+def _mapped_mounts(config: Config) -> None:
+    if _maps_ids(config):
+        from pyrunc.config import idmap_rules
+
+        idmap_rules.check(config)
+
+
+def _mappings_alone(config: Config) -> list[str]:
+    if not _maps_ids(config):
+        return []
+    from pyrunc.config import idmap_rules
+
+    return idmap_rules.without_option(config)
+
+
+def _maps_ids(config: Config) -> bool:
+    """Whether a mount has something that is about ID-mapping: rare, and a module of its own."""
+    return any(
+        mount.has("uidMappings")
+        or mount.has("gidMappings")
+        or any(word in ("idmap", "ridmap") for word in mount.texts("options"))
+        for mount in config.sections("mounts")
+    )
+
+
+def _net_devices(config: Config) -> None:
+    if _asks_for(config, "netDevices"):
+        from pyrunc.config import net_device_rules
+
+        net_device_rules.check(config)
+
+
+def _intel_rdt(config: Config) -> None:
+    if _asks_for(config, "intelRdt"):
+        from pyrunc.config import intel_rdt_rules
+
+        intel_rdt_rules.check(config)
+
+
+def _unusual_rdt(config: Config) -> list[str]:
+    if not _asks_for(config, "intelRdt"):
+        return []
+    from pyrunc.config import intel_rdt_rules
+
+    return intel_rdt_rules.unusual(config)
+
+
+def _asks_for(config: Config, field: str) -> bool:
+    linux = config.section("linux")
+    return linux is not None and linux.has(field)
+
+
 RULES = (
     _version,
     _root,
@@ -144,7 +196,7 @@ RULES = (
     _names,
     linux_rules.host_mounts,
     _mounts,
-    idmap_rules.check,
+    _mapped_mounts,
     _hooks,
     _annotations,
     linux_rules.mappings,
@@ -155,15 +207,15 @@ RULES = (
     linux_rules.covered_paths,
     linux_rules.sysctl,
     linux_rules.time_offsets,
-    net_device_rules.check,
-    intel_rdt_rules.check,
+    _net_devices,
+    _intel_rdt,
 )
 
 WARNINGS = (
     _newer_version,
     _relative_mounts,
-    idmap_rules.without_option,
-    intel_rdt_rules.unusual,
+    _mappings_alone,
+    _unusual_rdt,
     linux_rules.same_devices,
 )
 
