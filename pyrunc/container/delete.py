@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from pyrunc.state.record import Record
 
 _SECONDS = 10
+_LOCK_SECONDS = 10.0
+"""A create whose hook hangs has the lock for ever: who cleans up is told, and does not hang as well."""
 
 
 def delete(settings: "Settings", container_id: str, *, force: bool = False) -> None:
     """Delete a stopped or created container; with `force` any, and one that is not there is no error.
 
-    With `force` a record that cannot be read is no hindrance: the journal names what was made.
+    With `force` a record that cannot be read is no hindrance: the journal names what was made. StateError where another
+    call holds the container for 10 s.
     """
     try:
         entry = open_entry(settings.root, container_id)
@@ -31,7 +34,7 @@ def delete(settings: "Settings", container_id: str, *, force: bool = False) -> N
             return
         raise
     try:
-        entry.lock()
+        entry.lock(_LOCK_SECONDS)
         delete_locked(settings, entry, force=force)
     except NotFoundError:
         # Another call has deleted it while this one waited.

@@ -2,11 +2,12 @@
 """Configurations at the edge: what would have no effect is refused, what is long or strange works or is told well."""
 
 import json
+import signal
 from typing import Any
 
 import pytest
 
-from tests.containers.box import CONFIG, Box, Patch, merge, namespaces
+from tests.containers.box import CONFIG, Box, Patch, merge, namespaces, wait_for
 
 # What is given, the pointer that refuses it
 IN_VAIN: list[tuple[Patch, str]] = [
@@ -117,3 +118,17 @@ def test_a_path_of_4_kib(box: Box) -> None:
     error = box.refused({"process": {"cwd": path + path}}, "pwd")
     assert error.startswith("pyrunc: /process/cwd: ")
     assert "\n" not in error
+
+
+@pytest.mark.slow
+def test_delete_beside_a_create_that_hangs(box: Box) -> None:
+    """Who cleans up is told, after some seconds, and does not hang as well; the end of create undoes all."""
+    box.write({"hooks": {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "1000"]}]}}, "true")
+    creating = box.spawn("create", "--bundle", box.bundle, box.id)
+    try:
+        wait_for(lambda: (box.root / box.id / "journal").exists() and box.status == "creating")
+        assert "in use by another call" in box.pyrunc("delete", "--force", box.id, status=1).err
+    finally:
+        creating.send_signal(signal.SIGINT)
+        creating.communicate(timeout=10)
+    box.check_clean()
