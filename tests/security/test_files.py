@@ -4,6 +4,7 @@
 import os
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -167,19 +168,29 @@ def test_lxcfs_may_mount_its_files(box: Box) -> None:
 
 
 def test_cve_2025_52881_proc_overmount_sysctl(box: Box) -> None:
-    """CVE-2025-52881. A bind of the whole /proc brings a file that lies over a sysctl: what is written there would be
-    a write to the attacker's file, here to another sysctl. It goes to the right one, by a procfs that nothing lies
-    over.
+    """CVE-2025-52881. A file of the attacker's lies over a sysctl: what is written there would be a write to his file,
+    which may be another sysctl of the host. It goes to the right one, by a procfs that nothing lies over; also without
+    any /proc.
     """
     fake = box.folder / "fake"
     fake.write_text("0")
-    mount = {"destination": "/proc/sys/kernel/hostname", "source": str(fake), "options": ["bind"]}
-    patch = {"+mounts": [mount], "linux": {"sysctl": {"net.ipv4.ip_forward": "1", "kernel.shmmax": "12345678"}}}
-    show = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmax"
-    assert box.run(patch, show).lines == ["1", "12345678"]
+    mount = {"destination": "/proc/sys/kernel/domainname", "source": str(fake), "options": ["bind"]}
+    patch = {"+mounts": [mount], "linux": {"sysctl": {"net.ipv4.ip_forward": "1", "kernel.domainname": "right"}}}
+    box.create(patch, "true")
+    enter = [
+        "nsenter",
+        "-t",
+        str(box.pid),
+        "-u",
+        "-n",
+        "cat",
+        "/proc/sys/kernel/domainname",
+        "/proc/sys/net/ipv4/ip_forward",
+    ]
+    assert subprocess.run(enter, check=True, capture_output=True, text=True).stdout == "right\n1\n"
     assert fake.read_text() == "0"
-    hidden = {"mounts": [{"destination": "/dev", **TMPFS}]}
-    box.run({**hidden, "linux": {"sysctl": {"net.ipv4.ip_forward": "1"}}}, "true")  # no /proc in it at all
+    box.delete("--force")
+    box.run({"mounts": None, "linux": {"sysctl": {"net.ipv4.ip_forward": "1"}}}, "true")
 
 
 BAD_SYSCTLS = (
@@ -262,12 +273,15 @@ def test_cve_2025_52565_console_pts(box: Box, canary: Path) -> None:
     fake.mkdir()
     for name in ("ptmx", "0"):
         (fake / name).symlink_to(canary / "file")
-    for fill in (True, False):
-        if not fill:
-            os.unlink(fake / "ptmx")
+    (fake / "pts").mkdir()
+    for real in (False, True):
+        if real:  # the kernel takes the devpts beside it
+            (fake / "ptmx").unlink()
             os.mknod(fake / "ptmx", stat.S_IFCHR | 0o666, os.makedev(5, 2))
         mount = {"destination": "/dev/pts", "source": str(fake), "options": ["bind"]}
-        patch = {"mounts": [PROC_ONLY["mounts"][0], mount], "process": {"terminal": True, "user": {"uid": 7, "gid": 7}}}
+        pts = {"destination": "/dev/pts/pts", "type": "devpts", "source": "devpts"}
+        rows = [PROC_ONLY["mounts"][0], mount, pts]
+        patch = {"mounts": rows, "process": {"terminal": True, "user": {"uid": 7, "gid": 7}}}
         assert "/process/terminal" in box.refused(patch, "true")
 
 

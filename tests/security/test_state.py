@@ -194,7 +194,7 @@ GARBAGE = {  # name: state.json
 @pytest.mark.parametrize("name", GARBAGE)
 @pytest.mark.parametrize(
     "journal",
-    [b"", b"\ncgroup /home/precious;", b"\xff\x00;;\n\n\ncgroup", b"\nprocess -1 1;\nprocess 1 1;\nprocess x;"],
+    [b"", b"\ncgroup /home/precious/empty;", b"\xff\x00;;\n\n\ncgroup", b"\nprocess -1 1;\nprocess 1 1;\nprocess x;"],
 )
 def test_state_corrupted(throwaway: Throwaway, name: str, journal: bytes) -> None:
     """C3. state.json, and the journal beside it, are not what pyrunc wrote. No verb crashes or signals anybody, list
@@ -202,6 +202,7 @@ def test_state_corrupted(throwaway: Throwaway, name: str, journal: bytes) -> Non
     """
     folder = make(throwaway, "victim")
     make(throwaway, "good")
+    fake_cgroups(throwaway)
     (folder / "state.json").write_bytes(GARBAGE[name])
     (folder / "journal").write_bytes(journal)
     (throwaway.path("/home/precious") / "empty").mkdir()
