@@ -46,7 +46,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, *, result: object = N
     stand = SimpleNamespace(**{name: operation, "containers": operation} | more)
     monkeypatch.setitem(sys.modules, f"pyrunc.container.{module}", stand)
     for verb in ("run", "create", "list", name):
-        monkeypatch.delitem(sys.modules, f"pyrunc.commands.{verb}", raising=False)
+        # Set first, so that what the test loads is forgotten after it also where nothing was loaded before.
+        monkeypatch.setitem(sys.modules, f"pyrunc.commands.{verb}", stand)
+        del sys.modules[f"pyrunc.commands.{verb}"]
     return operation
 
 
