@@ -125,10 +125,12 @@ def test_a_sysctl_is_written_beneath_a_private_procfs() -> None:
     config = Config({"linux": {"sysctl": {"net.ipv4.conf.eth0/1.rp_filter": "2"}}}, "/b")
     sysctl.compile(config, Host(), program, program.input("proc"))
     origin = "/linux/sysctl/net.ipv4.conf.eth0~11.rp_filter"
-    how = "{flags=O_CLOEXEC|O_WRONLY, resolve=RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS|RESOLVE_NO_MAGICLINKS|RESOLVE_NO_XDEV}"
+    how = (
+        "{flags=O_CLOEXEC|O_WRONLY, resolve=RESOLVE_BENEATH|RESOLVE_NO_SYMLINKS|RESOLVE_NO_MAGICLINKS|RESOLVE_NO_XDEV}"
+    )
     assert lines(program) == [
         f'sysctl = openat2(<proc>, "sys/net/ipv4/conf/eth0.1/rp_filter", {how}, 24)  {origin}',
-        f"write(sysctl, 1 bytes, 1)  {origin}",
+        f'write(sysctl, "2", 1)  {origin}',
         f"close(sysctl)  {origin}",
     ]
 
