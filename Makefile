@@ -29,6 +29,7 @@ demo:
 
 # Everything that this machine allows; a skipped test names what is missing.
 test: .venv/dev.stamp setup check test-pythons
+	@.ci/packages '$(PYTHON)' test || true # without them tests are skipped, and name them
 	$(BIN)/pytest
 	@$(MAKE) --no-print-directory test-v2view V2VIEW='$(addprefix tests/containers/test_,$(CGROUP_TESTS))'
 
