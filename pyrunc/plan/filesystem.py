@@ -172,7 +172,8 @@ class Filesystem:
         hooks = self.config.section("hooks")
         if hooks is None:
             return
-        if hooks.array("prestart") or hooks.array("createRuntime"):
+        if hooks.array("prestart") or hooks.array("createRuntime") or hooks.array("createContainer"):
+            # The hooks of the runtime's namespaces run now; and the state for those inside is written, with the pid in it.
             program.sync(ops.CREATED, "created")
         if hooks.array("createContainer"):
             from pyrunc.plan import hooks as concern
