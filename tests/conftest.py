@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 # No deadline: the machine is shared, and a slow example is no wrong one.
 hypothesis.settings.register_profile("pyrunc", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("pyrunc")
+
+# A shell that starts us in the background has SIGINT ignored, and so would every runtime under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _mounted(kind: str) -> bool:
