@@ -14,8 +14,10 @@ import pytest
 hypothesis.settings.register_profile("pyrunc", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("pyrunc")
 
-# A shell that starts us in the background has SIGINT ignored, and so would every runtime under test.
+# A shell that starts us in the background has these ignored, and so would every runtime under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
 
 
 def _mounted(kind: str) -> bool:
