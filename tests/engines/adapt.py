@@ -26,7 +26,19 @@ def _apparmor(config: Json) -> None:
         config["process"].pop("apparmorProfile", None)
 
 
+def _unified_here(config: Json) -> None:
+    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        config["linux"].get("resources", {}).pop("unified", None)
+
+
 PLAN: tuple[Row, ...] = (
+    (
+        "/linux/resources/unified",
+        "memory.high",
+        "absent on cgroup v1",
+        "it names files of cgroup v2, and is refused where there are none",
+        _unified_here,
+    ),
     (
         "/linux/cgroupsPath",
         "slice:prefix:name",
