@@ -22,6 +22,7 @@ STATUS = ("Umask", "Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd
 KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 FLAGS = {"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime"}
 IDS = ("Uid", "Gid", "Groups")
+KEPT_GROUPS = "run.oci.keep_original_groups"
 KERNELS = "a bind of what is the kernel's"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "console")
 
@@ -86,11 +87,12 @@ def _process(theirs: dict[str, str], ours: dict[str, str], *, mapped: bool) -> l
 def _exec(config: Json, first: dict[str, str], inside: dict[str, str]) -> list[Difference]:
     """A process of exec is as the first one; but it was asked for its ids in its own user namespace."""
     user = config["process"]["user"]
-    groups = sorted({*(user.get("additionalGids") or [])})
     rows: list[Difference] = [(f"exec {field}", first[field], inside[field]) for field in STATUS if field not in IDS]
     rows.append(("exec Uid", " ".join([str(user["uid"])] * 4), inside["Uid"]))
     rows.append(("exec Gid", " ".join([str(user["gid"])] * 4), inside["Gid"]))
-    rows.append(("exec Groups", groups, sorted(map(int, inside["Groups"].split()))))
+    if KEPT_GROUPS not in (config.get("annotations") or {}):
+        groups = sorted({*(user.get("additionalGids") or [])})
+        rows.append(("exec Groups", groups, sorted(map(int, inside["Groups"].split()))))
     return rows
 
 
@@ -170,7 +172,7 @@ class Context:
         self.name = name
         self.crun = ORACLE[name]["runtime"].startswith("crun")
         self.user = config["process"]["user"]["uid"]
-        self.groups = sorted({*(config["process"]["user"].get("additionalGids") or [])})
+        self.keeps_groups = KEPT_GROUPS in (config.get("annotations") or {})
         self.propagation = config["linux"].get("rootfsPropagation", "")
 
 
@@ -224,11 +226,7 @@ def _buildah(context: Context, what: str, theirs: Any, ours: Any) -> bool:
 
 
 def _kept_groups(context: Context, what: str, theirs: Any, ours: Any) -> bool:
-    return what == "Groups" and context.crun and "keepgroups" in context.name
-
-
-def _given_groups(context: Context, what: str, theirs: Any, ours: Any) -> bool:
-    return what == "Groups" and context.crun and theirs == "0" and ours == " ".join(map(str, context.groups))
+    return what == "Groups" and context.keeps_groups
 
 
 def _hidden_cgroups(context: Context, what: str, theirs: Any, ours: Any) -> bool:
@@ -257,11 +255,7 @@ DELIBERATE: tuple[tuple[str, Predicate], ...] = (
     ("the oracle is of before execve(2), which leaves capabilities to root and to ambient ones", _executed),
     ("the oracle is of before `start`, when crun has not yet loaded a filter", _late_filter),
     ("buildah calls the runtime in a mount namespace where nothing is shared", _buildah),
-    ("the annotation run.oci.keep_original_groups is crun's; runc does not know it", _kept_groups),
-    (
-        "crun without root leaves additionalGids out; config.md asks for them, and podman's user namespace allows it",
-        _given_groups,
-    ),
+    ("run.oci.keep_original_groups keeps the groups of the caller, who has others here", _kept_groups),
     (
         "runc hides the cgroups that it may not mount; ours are as read-only, and have the flags asked for",
         _hidden_cgroups,
