@@ -173,7 +173,7 @@ class Filesystem:
         if hooks is None:
             return
         if hooks.array("prestart") or hooks.array("createRuntime") or hooks.array("createContainer"):
-            # The hooks of the runtime's namespaces run now; and the state for those inside is written, with the pid in it.
+            # The hooks of the runtime's namespaces run now, and the state for those inside is there by now.
             program.sync(ops.CREATED, "created")
         if hooks.array("createContainer"):
             from pyrunc.plan import hooks as concern
