@@ -98,7 +98,8 @@ def test_a_timeout_kills_the_whole_group(tmp_path: Path) -> None:
         time.sleep(0.01)
     else:
         pytest.fail("the hook's child lives on")
-    assert children() <= before
+    # Where another test made us a subreaper, the dead child of the hook is ours.
+    assert children() - {str(pid)} <= before
 
 
 def test_much_output_neither_blocks_nor_fills_the_error() -> None:
