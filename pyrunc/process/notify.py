@@ -93,6 +93,9 @@ class Notify:
         poll.register(pidfd, select.POLLIN)
         while not self.done:
             ready = {fd for fd, _ in poll.poll()}
+            if pidfd in ready:
+                # poll(2) asks one after the other: the last word may have come between the two
+                ready = {fd for fd, _ in poll.poll(0)}
             if self.fd in ready:
                 self.handle(pid)
             elif pidfd in ready:

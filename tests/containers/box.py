@@ -6,6 +6,7 @@
 The patch is merged into CONFIG: objects key by key, anything else replaced, None removed; "+key" appends to a list.
 """
 
+import copy
 import json
 import os
 import subprocess
@@ -59,17 +60,17 @@ def runtime() -> str:
 
 
 def merge(base: Patch, patch: Patch) -> Patch:
-    """`base` with `patch`, neither of them changed."""
-    merged = dict(base)
+    """`base` with `patch`, neither of them changed, whatever is done to the result."""
+    merged = copy.deepcopy(base)
     for key, value in patch.items():
         if key[:1] == "+":
-            merged[key[1:]] = [*merged.get(key[1:], []), *value]
+            merged[key[1:]] = [*merged.get(key[1:], []), *copy.deepcopy(value)]
         elif value is None:
             merged.pop(key, None)
         elif isinstance(value, dict):
             merged[key] = merge(merged.get(key) or {}, value)
         else:
-            merged[key] = value
+            merged[key] = copy.deepcopy(value)
     return merged
 
 
