@@ -156,6 +156,11 @@ class Filesystem:
         bind = self.host.rootless or self.wanted.private("user")
         devices.make(wanted, program, root, bind=bind)
         devices.links(program, root)
+        process = self.config.section("process")
+        if process is not None and not process.flag("terminal"):
+            from pyrunc.plan import stdio
+
+            stdio.reopen_null(self.host, program, root)
 
     def _terminal(self, program: Program, root: "Op | None") -> None:
         process = self.config.section("process")
