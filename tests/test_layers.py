@@ -19,7 +19,7 @@ LAYERS = (
     ("pyrunc.commands",),
     ("pyrunc.container", "pyrunc.criu", "pyrunc.image"),
     ("pyrunc.plan.compile", "pyrunc.process", "pyrunc.cgroups", "pyrunc.state"),
-    ("pyrunc.plan.filesystem",),  # the part of the order that is about files
+    ("pyrunc.plan.filesystem", "pyrunc.plan.attach"),  # the part of the order that is about files
     ("pyrunc.plan",),  # every module of it that another row does not name is a concern
     ("pyrunc.plan.calls", "pyrunc.plan.mount_row"),  # what several concerns say alike; decides nothing
     ("pyrunc.seccomp", "pyrunc.plan.program", "pyrunc.plan.ops", "pyrunc.plan.listing"),

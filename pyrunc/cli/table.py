@@ -206,6 +206,12 @@ _ROWS = (
     Command("resume", help="let the processes of a paused container go on"),
     Command("update", _UPDATE, help="change the limits of a container; what is not named stays"),
     Command(
+        "mounts",
+        (),
+        ("action", CONTAINER, "file"),
+        help="add the mounts of FILE (a JSON array as in config.json) to a container, or remove them (as crun has it)",
+    ),
+    Command(
         "list",
         (
             Flag("format", "f", TEXT, default="table", choices=("table", "json"), help="format of the output"),

@@ -95,6 +95,21 @@ def parse(data: bytes, name: str = "config.json") -> dict[str, object]:
     Stricter than the RFC, as a name given twice or a NUL means one thing to us and another to the next reader: refused
     are duplicate names, numbers that no field can hold, strings with NUL or lone surrogates (SPEC-003, SPEC-004).
     """
+    value = _value(data, name, "")
+    if type(value) is not dict:
+        raise ConfigError(f"{name}: must be a JSON object")
+    return value
+
+
+def parse_rows(data: bytes, name: str, pointer: str) -> list[object]:
+    """The same of an array, which would stand at `pointer` in config.json."""
+    value = _value(data, name, pointer)
+    if type(value) is not list:
+        raise ConfigError(f"{name}: must be a JSON array")
+    return value
+
+
+def _value(data: bytes, name: str, base: str) -> object:
     if deeper_than(data, DEPTH_MAX):
         raise ConfigError(f"{name}: nested more than {DEPTH_MAX} deep")
     try:
@@ -103,14 +118,12 @@ def parse(data: bytes, name: str = "config.json") -> dict[str, object]:
         raise ConfigError(f"{name}: byte {error.start} is not UTF-8") from error
     scanner = _Scanner(name)
     value = scanner.scan(text)
-    if type(value) is not dict:
-        raise ConfigError(f"{name}: must be a JSON object")
     if scanner.doubles:
         # An object that a later duplicate dropped was noted before the one that holds both: the last is in the result
-        pointer = _pointer_of(value, scanner.doubles[-1][0], "")
-        raise ConfigError("is given twice", _member(pointer or "", scanner.doubles[-1][1]))
+        pointer = _pointer_of(value, scanner.doubles[-1][0], base)
+        raise ConfigError("is given twice", _member(pointer or base, scanner.doubles[-1][1]))
     if b"\\u0000" in data or b"\\ud" in data or b"\\uD" in data:
-        _refuse_characters(value, "")
+        _refuse_characters(value, base)
     return value
 
 

@@ -170,7 +170,7 @@ class _Execution:
             keyring=f"_ses.{record.id}" if record.keyring else None,
             bpf=seccomp_filter(settings, config, host),
         )
-        self._program: Program = process(config, host, choices, _foreign_namespaces(record.pid))
+        self._program: Program = process(config, host, choices, foreign_namespaces(record.pid))
 
     def run(self) -> int:
         request = self._request
@@ -339,8 +339,11 @@ class _Execution:
             pass
 
 
-def _foreign_namespaces(pid: int) -> int:
-    """The CLONE_NEW* of the namespaces of `pid` that are not ours: setns(2) into one's own user namespace fails."""
+def foreign_namespaces(pid: int, gone: str = "cannot exec in a stopped container") -> int:
+    """The CLONE_NEW* of the namespaces of `pid` that are not ours: setns(2) into one's own user namespace fails.
+
+    StatusError with the words `gone` when it has ended.
+    """
     flags = 0
     for flag, name in NAMESPACES.values():
         try:
@@ -348,7 +351,7 @@ def _foreign_namespaces(pid: int) -> int:
         except FileNotFoundError as error:
             if name == "time":
                 continue  # a kernel without time namespaces
-            raise StatusError("cannot exec in a stopped container") from error
+            raise StatusError(gone) from error
         if theirs != posix.readlink(f"/proc/self/ns/{name}"):
             flags |= flag
     return flags

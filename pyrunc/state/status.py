@@ -63,6 +63,11 @@ MOVES = (
     ("update", RUNNING, RUNNING, ""),
     ("update", PAUSED, PAUSED, ""),
     ("update", STOPPED, "", _NOT_RUNNING),
+    ("mounts", CREATING, "", _NOT_RUNNING),
+    ("mounts", CREATED, CREATED, ""),
+    ("mounts", RUNNING, RUNNING, ""),
+    ("mounts", PAUSED, PAUSED, ""),
+    ("mounts", STOPPED, "", _NOT_RUNNING),
     # runtime.md#delete wants a stopped container; engines rely on runc, which kills a created one.
     ("delete", CREATING, "", _NOT_STOPPED),
     ("delete", CREATED, STOPPED, ""),
