@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make setup | demo | test | check | format | golden | install PREFIX=/usr/local | uninstall | clean
+# make setup | demo | test | vm | vm-shell | test-vm | check | format | golden | install PREFIX=/usr/local | uninstall | clean
 
 PREFIX ?= /usr/local
 # The first interpreter that is new enough.
@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-v2view check format golden unit test-pythons install uninstall clean
+.PHONY: setup demo test test-v2view vm vm-shell test-vm check format golden unit test-pythons install uninstall clean
 
 # .venv/bin/pyrunc, working on the sources of this folder.
 setup: .venv/setup.stamp pyrunc/init/pyrunc-init
@@ -38,6 +38,18 @@ test-v2view: .venv/dev.stamp setup
 	@if [ "$$(id -u)" != 0 ]; then echo 'test-v2view: skipped, needs root'; \
 	elif [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo 'test-v2view: skipped, cgroup2 is alone here already'; \
 	else tests/v2view $(BIN)/pytest $(V2VIEW); fi
+
+# A Debian with systemd, cgroup v2, AppArmor and every engine, as an emulated machine: its disk, a shell in it, the
+# tests in it. TESTS are what is run there in place of what tests/bed/report.py names; the report is in .vm/report.
+vm: setup
+	@.ci/packages '$(PYTHON)' vm
+	@$(BIN)/python -m tests.bed build
+
+vm-shell: vm
+	@$(BIN)/python -m tests.bed shell
+
+test-vm: vm
+	@$(BIN)/python -m tests.bed test $(TESTS)
 
 # The quick part: no root, no container.
 unit: .venv/dev.stamp setup
@@ -80,7 +92,7 @@ uninstall:
 	rm -f '$(PREFIX)/bin/pyrunc'
 
 clean:
-	rm -rf .venv .venv-* .demo build dist pyrunc/init/pyrunc-init .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .vm .demo build dist pyrunc/init/pyrunc-init .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is taken anew: the one in a Debian 12 venv knows no dependency groups.
