@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.vm import engines
 
 USER = "podtest"
+HERE = "tester"
+"""The ordinary user that the machine of `make vm` has."""
 
 
 class Podman(engines.Client):
@@ -75,14 +77,17 @@ def podman(user: str = "root") -> Iterator[Podman]:
 
 @contextlib.contextmanager
 def ordinary_user() -> Iterator[str]:
-    """The name of a new user; where systemd runs, with a manager of its own, as after a log-in."""
+    """The name of a user, made if need be; where systemd runs, with a manager of its own, as after a log-in."""
+    if HERE in (entry.pw_name for entry in pwd.getpwall()):
+        yield HERE
+        return
     systemd = Path("/run/systemd/system").is_dir()
     engines.call("useradd", "--create-home", "--shell", "/bin/sh", USER)
     runtime = Path(f"/run/user/{pwd.getpwnam(USER).pw_uid}")
     try:
         if systemd:
             engines.call("loginctl", "enable-linger", USER)
-            engines.until(lambda: (runtime / "bus").exists())
+            engines.until((runtime / "bus").exists)
         else:
             runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.chown(runtime, USER, USER)
