@@ -140,7 +140,7 @@ def test_period_and_quota_change_together(cgroup: Legacy) -> None:
         (
             {"network": {"classID": 5}},
             "network/classID",
-            "net_cls is not available",
+            "`net_cls` is not available",
         ),
         ({"cpu": {"cpus": "900"}}, "cpu/cpus", "cpuset.cpus"),
         ({"cpu": {"quota": 1, "period": 100000}}, "cpu/quota", 'cpu.cfs_quota_us", "1"): invalid argument'),

@@ -142,7 +142,7 @@ def test_a_missing_controller(tree: Tree, resources: dict[str, object], pointer:
     fake = open_at(tree.root, "/box")
     fake.create()
     assert fake.apply(None) == []
-    with pytest.raises(CgroupError, match=r"controller \w+ is not available: .* has: hugetlb") as caught:
+    with pytest.raises(CgroupError, match=r"controller `\w+` is not available: .* has: hugetlb") as caught:
         fake.apply(limits(resources))
     assert caught.value.pointer == f"/linux/resources/{pointer}"
     assert "no such file" not in str(caught.value).lower()

@@ -76,6 +76,13 @@ def test_any_other_id_is_refused_before_a_path_is_made(text: str, function: obje
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_wrong_with_an_id() -> None:
+    with pytest.raises(IdError, match=r'^invalid container ID format: "a/b": invalid character "/"$'):
+        validate_id("a/b")
+    with pytest.raises(IdError, match=r'^invalid container ID format: "\.a"$'):
+        validate_id(".a")
+
+
 def test_claim_makes_root_and_directory_for_us_alone(root: str) -> None:
     """[state-perms-umask0]"""
     before = os.umask(0)

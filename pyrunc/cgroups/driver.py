@@ -255,7 +255,7 @@ def sub_cgroups(texts: "list[str]") -> dict[str, str]:
     for text in texts:
         controllers, colon, below = text.rpartition(":") if ":" not in text else text.partition(":")
         if ".." in below.split("/") or "\0" in below:
-            raise UsageError(f"--cgroup {text}: leaves the container's cgroup")
+            raise UsageError(f"--cgroup {text}: `..` components are not allowed")
         if not colon and len(texts) > 1:
             raise UsageError(f"--cgroup {text}: needs a controller before the path, as there are several")
         for controller in controllers.split(","):

@@ -261,7 +261,7 @@ def unified(section: "Section", key: str, _file: str, _v2: bool) -> "Iterable[Wr
         controller, dot, rest = name.partition(".")
         pointer = f"{section.at(key)}/{name.replace('~', '~0').replace('/', '~1')}"
         if not (controller and dot and rest) or "/" in name or not name.isprintable():
-            raise ConfigError(f'"{name}" is not of the form "controller.file"', pointer)
+            raise ConfigError(f"the specified key has not the form CONTROLLER.VALUE `{name}`", pointer)
         for line in value.split("\n"):
             if line or "\n" not in value:
                 yield Write(pointer, (name, line))

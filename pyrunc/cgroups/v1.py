@@ -141,7 +141,7 @@ class Legacy(Cgroup):
         why = f"not mounted below {self.root}"
         if name in self._dropped:
             why = "this rootless container has no cgroup in it: limits need root"
-        return CgroupError(f"the cgroup controller {name} is not available: {why}", write.pointer)
+        return CgroupError(f"the requested cgroup controller `{name}` is not available: {why}", write.pointer)
 
     def _apply_devices(self, resources: "Section | None") -> None:
         from pyrunc.cgroups import devices_list
@@ -154,7 +154,7 @@ class Legacy(Cgroup):
             return
         if (directory := self.paths.get("devices")) is None:
             if resources and resources.has("devices") and "devices" not in self._dropped:
-                why = f"the cgroup controller devices is not available: not mounted below {self.root}"
+                why = f"the requested cgroup controller `devices` is not available: not mounted below {self.root}"
                 raise CgroupError(why, resources.at("devices"))
             return
         try:

@@ -159,7 +159,7 @@ class Unified(Cgroup):
             return CgroupError(f"this kernel has no {file} in a cgroup", write.pointer)
         above = files.read(f"{self.root}/cgroup.controllers").split()
         why = "it is not enabled down to this cgroup" if controller in above else f"{self.root} has: {' '.join(above)}"
-        return CgroupError(f"the cgroup controller {controller} is not available: {why}", write.pointer)
+        return CgroupError(f"the requested cgroup controller `{controller}` is not available: {why}", write.pointer)
 
     def _replace_devices(self, limits: "Section") -> None:
         from pyrunc.cgroups import devices_bpf

@@ -3,6 +3,8 @@
 
 from pyrunc.config.fields import Config
 from pyrunc.config.load import parse, read
+from pyrunc.errors import UsageError
+from pyrunc.linux.capabilities import CAPABILITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +53,10 @@ def _user(base: dict[str, object], request: "ExecRequest") -> dict[str, object]:
 def _capabilities(base: object, added: list[str]) -> dict[str, object]:
     sets = dict(base) if isinstance(base, dict) else {}
     names = [name if name.upper().startswith("CAP_") else f"CAP_{name}" for name in added]
+    for name in names:
+        if name.upper() not in CAPABILITIES:
+            # In a config.json it is a warning (config.md#linux-process): there an engine has written for many kernels
+            raise UsageError(f"--cap {name}: no such capability")
     for key in _SETS:
         before = sets.get(key)
         sets[key] = [*(before if isinstance(before, list) else []), *(name.upper() for name in names)]

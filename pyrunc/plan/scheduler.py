@@ -20,6 +20,9 @@ _ATTR_SIZE = 56
 _INT32 = 2**31
 _UINT64_MAX = 2**64 - 1
 _DEADLINE = ("runtime", "deadline", "period")
+_DEADLINE_MIN, _DEADLINE_END = 1 << 10, 1 << 63
+"""Nanoseconds (sched(7))."""
+_DEADLINE_CALL = "sched_setattr: `SCHED_DEADLINE`"
 
 
 def compile(config: Config, host: Host, program: Program) -> None:
@@ -73,12 +76,32 @@ def _attributes(scheduler: Section) -> tuple[int, ...]:
     for key, value in zip(_DEADLINE, times, strict=True):
         if value and name != "SCHED_DEADLINE":
             raise scheduler.refuse(key, "is of SCHED_DEADLINE only")
+    if name == "SCHED_DEADLINE":
+        _check_deadline(scheduler)
     bits = 0
     for index, flag in enumerate(scheduler.texts("flags")):
         if flag not in SCHED_FLAGS:
             raise ConfigError(f'unknown flag "{flag}"', f"{scheduler.at('flags')}/{index}")
         bits |= SCHED_FLAGS[flag]
     return (_ATTR_SIZE, policy, bits, nice, priority, *times, 0, 0)
+
+
+def _check_deadline(scheduler: Section) -> None:
+    """What the kernel refuses without a word (__checkparam_dl in kernel/sched/deadline.c); the texts are crun's."""
+    for key in ("runtime", "deadline"):
+        if not scheduler.has(key):
+            raise scheduler.refuse(key, f"{_DEADLINE_CALL} requires `{key}`")
+        if not scheduler.integer(key, 0, _UINT64_MAX):
+            raise scheduler.refuse(key, f"{_DEADLINE_CALL} {key} must be greater than 0")
+    times = [(key, value) for key in _DEADLINE if (value := scheduler.integer(key, 0, _UINT64_MAX, 0))]
+    for place, (longer, most) in enumerate(times[1:]):
+        key, value = times[place]
+        if value > most:
+            raise scheduler.refuse(key, f"{_DEADLINE_CALL} {key} ({value}) must be <= {longer} ({most})")
+    for key, value in times:
+        if not _DEADLINE_MIN <= value < _DEADLINE_END:
+            bounds = f"between {_DEADLINE_MIN} and {_DEADLINE_END - 1}"
+            raise scheduler.refuse(key, f"{_DEADLINE_CALL} {key} ({value}) must be {bounds}")
 
 
 def _text(scheduler: Section) -> str:

@@ -15,5 +15,7 @@ def is_valid(text: str) -> bool:
 def validate_id(text: str) -> str:
     """The id, or IdError in runc's words."""
     if not is_valid(text):
-        raise IdError(f'invalid container ID format: "{text[:_MAXIMUM]}"')
+        wrong = next((character for character in text if character not in _ALLOWED), "")
+        why = f': invalid character "{wrong}"' if wrong else ""
+        raise IdError(f'invalid container ID format: "{text[:_MAXIMUM]}"{why}')
     return text

@@ -70,6 +70,8 @@ def test_additional_groups(box: Box) -> None:
 
 
 def test_capability(box: Box) -> None:
+    error = box.exec("true", flags=("--cap", "CAP_CHOWM"), status=255).err
+    assert error == "pyrunc: --cap CAP_CHOWM: no such capability"
     found = box.exec("cat", "/proc/self/status", flags=("--cap", "CAP_CHOWN", "-c", "CAP_SYS_CHROOT"))
     rows = dict(line.split(":\t") for line in found.lines)
     assert int(rows["CapEff"], 16) & 0x40001 == 0x40001

@@ -62,6 +62,10 @@ def test_a_deadline(box: Box) -> None:
     assert out[0].split()[-1] == "6"
 
 
+def deadline(**times: int) -> Patch:
+    return {"policy": "SCHED_DEADLINE"} | times
+
+
 @pytest.mark.parametrize(
     ("scheduler", "pointer"),
     [
@@ -73,6 +77,28 @@ def test_a_deadline(box: Box) -> None:
         ({"policy": "SCHED_RR", "priority": 1, "runtime": 1}, "runtime: is of SCHED_DEADLINE only"),
         ({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_FAST"]}, 'flags/0: unknown flag "SCHED_FLAG_FAST"'),
         ({"policy": "SCHED_OTHER", "nice": "1"}, "nice: must be an integer"),
+        (deadline(deadline=10**7), "runtime: sched_setattr: `SCHED_DEADLINE` requires `runtime`"),
+        (deadline(runtime=10**7, period=10**8), "deadline: sched_setattr: `SCHED_DEADLINE` requires `deadline`"),
+        (
+            deadline(runtime=0, deadline=10**7),
+            "runtime: sched_setattr: `SCHED_DEADLINE` runtime must be greater than 0",
+        ),
+        (
+            deadline(runtime=30, deadline=20),
+            "runtime: sched_setattr: `SCHED_DEADLINE` runtime (30) must be <= deadline (20)",
+        ),
+        (
+            deadline(runtime=30, deadline=40, period=35),
+            "deadline: sched_setattr: `SCHED_DEADLINE` deadline (40) must be <= period (35)",
+        ),
+        (
+            deadline(runtime=1023, deadline=10**7),
+            "runtime: sched_setattr: `SCHED_DEADLINE` runtime (1023) must be between 1024 and 9223372036854775807",
+        ),
+        (
+            deadline(runtime=2000, deadline=2**63),
+            "deadline: sched_setattr: `SCHED_DEADLINE` deadline (9223372036854775808) must be between 1024 and",
+        ),
     ],
     ids=str,
 )
