@@ -25,6 +25,7 @@ class Filesystem:
         "host",
         "mounts",
         "no_pivot",
+        "nodes",
         "passwd",
         "private",
         "slave",
@@ -56,6 +57,7 @@ class Filesystem:
 
             mount_row.label(self.mounts, lsm.mount_label(linux, host))
         self.sources_open = False
+        self.nodes: Op | None = None
         self.slave: Op | None = None
         self.passwd: Op | None = None
 
@@ -73,6 +75,11 @@ class Filesystem:
 
         mounts.open_sources(self.mounts, program)
         self.sources_open = True
+        linux = self.config.section("linux")
+        if self.wanted.private("user") and not self.host.rootless and linux is not None and linux.array("devices"):
+            from pyrunc.plan import devices
+
+            self.nodes = devices.prepare(self.config, program)
 
     def make(self, program: Program, proc: "Op | None") -> None:
         """`proc`: a procfs of our own, where sysctls are to be set."""
@@ -154,7 +161,7 @@ class Filesystem:
         if any(mount.options.bind and mount.destination == "/dev" for mount in self.mounts):
             return
         bind = self.host.rootless or self.wanted.private("user")
-        devices.make(wanted, program, root, bind=bind)
+        devices.make(wanted, program, root, bind=bind, nodes=self.nodes)
         devices.links(program, root)
         process = self.config.section("process")
         if process is not None and not process.flag("terminal"):

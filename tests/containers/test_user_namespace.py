@@ -156,3 +156,31 @@ def test_groups_of_the_caller_stay_when_podman_asks_for_it(box: Box) -> None:
     line = "cat /secret; sed -n 's/^Groups://p' /proc/self/status"
     patch = mapped({"annotations": {"run.oci.keep_original_groups": "1"}})
     assert box.run(patch, line, extra_groups=[7]).out.split() == ["read", "65534"]
+
+
+def test_devices_have_their_own_nodes(box: Box) -> None:
+    """The host need not have such a path; owner and mode are those of the config, umask and host regardless."""
+    devices: list[Patch] = [
+        {"path": "/dev/foo", "type": "c", "major": 1, "minor": 5, "uid": 10, "gid": 11, "fileMode": 0o157},
+        {"path": "/dev/deep/disk", "type": "b", "major": 1, "minor": 5},
+        {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "uid": 7},
+        {"path": "/dev/pipe", "type": "p"},
+    ]
+    found = box.run(
+        mapped({"linux": {"devices": devices}}),
+        "cd /dev; stat -c '%n %F %t:%T %u:%g %a' foo deep/disk null pipe; head -c 2 foo | wc -c; ls /",
+    )
+    assert found.lines[:5] == [
+        "foo character special file 1:5 10:11 157",
+        "deep/disk block special file 1:5 0:0 666",
+        "null character special file 1:3 7:0 666",
+        "pipe fifo 0:0 0:0 666",
+        "2",
+    ]
+    assert "bin" in found.lines
+
+
+def test_the_owner_of_a_device_is_mapped(box: Box) -> None:
+    device = {"path": "/dev/foo", "type": "c", "major": 1, "minor": 5, "gid": 70000}
+    error = box.refused(mapped({"linux": {"devices": [device]}}), "true")
+    assert error == "pyrunc: /linux/devices/0/gid: 70000 is not mapped in the user namespace"
