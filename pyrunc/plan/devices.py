@@ -7,7 +7,7 @@ it was entered, by one who may.
 """
 
 import errno
-from posix import makedev
+from posix import O_DIRECTORY, makedev
 
 from pyrunc.config.fields import Config, Section
 from pyrunc.config.idmap_rules import rows
@@ -144,25 +144,34 @@ def _outside(linux: Section, key: str, device: Device) -> int:
     return 0
 
 
-def make(devices: list[Device], program: Program, root: Op, *, bind: bool, nodes: "Op | None" = None) -> None:
-    """Make the nodes; or bind the host's when `bind` (a user namespace has no mknod), or those of `prepare`."""
-    folders: dict[str, Op] = {}
+def folder(program: Program, root: Op) -> Op:
+    """/dev of the container. A symlink is refused: what it leads to is not ours to fill (CVE-2026-41579)."""
+    program.call("mkdirat", root, "dev", 0o755, origin=_DEFAULT_ORIGIN, accept=(errno.EEXIST,))
+    flags = O_PATH | O_DIRECTORY
+    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
+    return openat2(program, root, "dev", flags, resolve, origin=_DEFAULT_ORIGIN, to="dev")
+
+
+def make(devices: list[Device], program: Program, root: Op, dev: Op, *, bind: bool, nodes: "Op | None" = None) -> None:
+    """Make the nodes; or bind the host's when `bind` (a user namespace has no mknod), or those of `prepare`.
+
+    `dev`: /dev, opened by `folder`.
+    """
+    folders = {"/dev": dev}
     sources = _sources(devices, program, root, nodes) if nodes is not None else {}
     for device in devices:
         if bind and device.mode & S_IFMT != S_IFIFO:
             _bind(device, program, root, sources.get(device.path) or _host_node(device, program))
             continue
-        folder, _, name = device.path.rpartition("/")
-        directory = folders.get(folder)
+        path, _, name = device.path.rpartition("/")
+        directory = folders.get(path)
         if directory is None:
-            directory = folders[folder] = (
-                root
-                if not folder
-                else program.mkpath(root, folder, ops.KIND_DIRECTORY, origin=device.origin, to="folder")
+            directory = folders[path] = (
+                root if not path else program.mkpath(root, path, ops.KIND_DIRECTORY, origin=device.origin, to="folder")
             )
         _node(device, program, directory, name)
-    for folder, directory in folders.items():
-        if folder:
+    for directory in folders.values():
+        if directory not in (root, dev):
             program.call("close", directory)
 
 
@@ -236,11 +245,10 @@ def _bind(device: Device, program: Program, root: Op, tree: Op) -> None:
         program.call("close", fd)
 
 
-def links(program: Program, root: Op) -> None:
+def links(program: Program, dev: Op) -> None:
     """/dev/fd, stdin, stdout, stderr, core and ptmx; a link or file that is there stays, but ptmx is replaced."""
-    folder = program.mkpath(root, "/dev", ops.KIND_DIRECTORY, to="dev")
     for target, name in _LINKS:
-        program.call("symlinkat", target, folder, name, accept=(errno.EEXIST,))
-    program.call("unlinkat", folder, "ptmx", 0, accept=(errno.ENOENT,))
-    program.call("symlinkat", "pts/ptmx", folder, "ptmx")
-    program.call("close", folder)
+        program.call("symlinkat", target, dev, name, accept=(errno.EEXIST,))
+    program.call("unlinkat", dev, "ptmx", 0, accept=(errno.ENOENT,))
+    program.call("symlinkat", "pts/ptmx", dev, "ptmx")
+    program.call("close", dev)

@@ -161,8 +161,9 @@ class Filesystem:
         if any(mount.options.bind and mount.destination == "/dev" for mount in self.mounts):
             return
         bind = self.host.rootless or self.wanted.private("user")
-        devices.make(wanted, program, root, bind=bind, nodes=self.nodes)
-        devices.links(program, root)
+        dev = devices.folder(program, root)
+        devices.make(wanted, program, root, dev, bind=bind, nodes=self.nodes)
+        devices.links(program, dev)
         process = self.config.section("process")
         if process is not None and not process.flag("terminal"):
             from pyrunc.plan import stdio

@@ -140,3 +140,13 @@ def test_a_link_of_the_image_in_the_place_of_a_default_device_is_not_followed(bo
     rows = [{"destination": "/proc", "type": "proc", "source": "proc"}]
     assert "/linux/devices" in box.refused({"mounts": rows})
     assert not (box.rootfs / "tmp/target").exists()
+
+
+def test_dev_that_is_a_symlink(box: Box) -> None:
+    """Nothing is made where it leads to, within the root neither (CVE-2026-41579)."""
+    (box.rootfs / "dev").rmdir()
+    (box.rootfs / "dev").symlink_to("elsewhere")
+    error = box.refused({"mounts": []}, "true")
+    assert error.startswith('pyrunc: /linux/devices: openat2(rootfs, "dev"')
+    assert "ELOOP" in error
+    assert not (box.rootfs / "elsewhere").exists()
