@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# make setup | demo | test | vm | vm-shell | test-vm | check | format | golden | install PREFIX=/usr/local | uninstall | clean
+# make setup | demo | test | vm | vm-shell | test-vm | check | format | golden | binary | install PREFIX=/usr/local |
+#      install-pip | uninstall | clean
 
 PREFIX ?= /usr/local
 # The first interpreter that is new enough.
@@ -8,6 +9,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 
 BIN := .venv/bin
 C_FILES := $(wildcard pyrunc/init/*.c pyrunc/init/*.h)
+ONEFILE := $(wildcard onefile/*.* onefile/standins/*)
+PACKAGE := $(shell find pyrunc -name '*.py')
 SCRIPTS := .ci/run .ci/packages .ci/pythons tests/demo.sh tests/v2view
 # What `make test` does in the view of cgroup2 alone, too; all of it takes minutes: make test-v2view
 V2VIEW := tests/containers
@@ -16,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-v2view vm vm-shell test-vm check format golden unit test-pythons install uninstall clean
+.PHONY: setup demo test test-v2view vm vm-shell test-vm check format golden unit test-pythons binary install install-pip uninstall clean
 
 # .venv/bin/pyrunc, working on the sources of this folder.
 setup: .venv/setup.stamp pyrunc/init/pyrunc-init
@@ -60,7 +63,7 @@ check: .venv/dev.stamp setup
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python -m pyrunc.plan.ops --header | diff -u pyrunc/init/ops.h - # stale? write it to pyrunc/init/ops.h
-	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES) onefile/entry.c
 	$(BIN)/shellcheck $(SCRIPTS)
 	sed '/^exec /q' pyrunc/launcher/pyrunc | $(BIN)/shellcheck --shell=sh - # below its exec it is Python
 	$(BIN)/codespell
@@ -70,7 +73,7 @@ check: .venv/dev.stamp setup
 format: .venv/dev.stamp
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format --quiet .
-	$(BIN)/clang-format -i $(C_FILES)
+	$(BIN)/clang-format -i $(C_FILES) onefile/entry.c
 
 # Writes the listings of tests/plans anew; what `git diff` then shows is to be read, not only committed.
 golden: .venv/dev.stamp
@@ -80,7 +83,22 @@ golden: .venv/dev.stamp
 test-pythons: setup
 	@.ci/pythons $(BIN)/python
 
+# One file with Python in it, for a node that has none; it takes seconds, once apt and pip have fetched what it needs.
+binary: dist/pyrunc
+
+dist/pyrunc: $(ONEFILE) $(PACKAGE) pyrunc/init/pyrunc-init | .venv/setup.stamp
+	@.ci/packages '$(PYTHON)' binary
+	/usr/bin/python3.11 -B -m onefile.build $@ build/onefile
+
+# The one-file binary where it can be built, else the package in a virtual environment.
 install:
+	@if $(MAKE) --no-print-directory binary; then \
+		mkdir -p '$(PREFIX)/bin' && cp dist/pyrunc '$(PREFIX)/bin/.pyrunc.new' && \
+		mv -f '$(PREFIX)/bin/.pyrunc.new' '$(PREFIX)/bin/pyrunc' && rm -rf '$(PREFIX)/lib/pyrunc'; \
+	else echo 'install: the one-file binary cannot be built here: make install-pip' && \
+		$(MAKE) --no-print-directory install-pip; fi
+
+install-pip:
 	@.ci/packages '$(PYTHON)' build
 	$(PYTHON) -m venv --clear '$(PREFIX)/lib/pyrunc'
 	'$(PREFIX)/lib/pyrunc/bin/pip' install --quiet .

@@ -2,6 +2,7 @@
 """Starts pyrunc-init on a program, from a sealed copy of it in memory (CVE-2019-5736), with what it may have open."""
 
 import posix
+import sys
 from errno import EBADF, EINVAL, EMFILE
 from fcntl import F_DUPFD_CLOEXEC, F_GETFD, FD_CLOEXEC, fcntl
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from pyrunc.plan.program import Program
 
-_BINARY = __file__.rpartition("/process/")[0] + "/init/pyrunc-init"
 _MFD_CLOEXEC, _MFD_ALLOW_SEALING, _MFD_EXEC = 1, 2, 0x10
 _F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
 _SEALS = 0x0F
@@ -82,8 +82,13 @@ def _limit(error: OSError) -> str:
 
 
 def _helper_binary() -> int:
+    if "_onefile" in sys.builtin_module_names:
+        from _onefile import helper
+
+        return _sealed("pyrunc-init", helper(), _MFD_EXEC)
+    binary = __file__.rpartition("/process/")[0] + "/init/pyrunc-init"
     try:
-        fd = posix.open(_BINARY, posix.O_RDONLY | posix.O_CLOEXEC)
+        fd = posix.open(binary, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
         raise HostError(f"pyrunc-init is not beside the package, build it: {reason(error.errno)}") from error
     try:

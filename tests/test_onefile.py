@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dist/pyrunc (make binary): it needs nothing of the host, and takes nothing from its caller but argv."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onefile.standins.rpds import HashTrieMap, HashTrieSet, List
+
+ROOT = Path(__file__).parent.parent
+BINARY = ROOT / "dist/pyrunc"
+PT_INTERP, PT_DYNAMIC = 3, 2
+
+built = pytest.mark.skipif(not BINARY.exists(), reason="needs dist/pyrunc (make binary)")
+
+
+def call(*argv: str, program: Path = BINARY, **options: Any) -> subprocess.CompletedProcess[str]:
+    options = {"stdin": subprocess.DEVNULL} | options
+    return subprocess.run([program, *argv], capture_output=True, text=True, check=False, timeout=30, **options)
+
+
+@built
+def test_it_needs_no_library() -> None:
+    from tests.test_packaging import program_headers
+
+    assert not {PT_DYNAMIC, PT_INTERP} & set(program_headers(BINARY.read_bytes()))
+
+
+@built
+def test_it_runs_in_an_empty_root(tmp_path: Path) -> None:
+    """No Python, no library, no locale; /proc is what every container runtime needs."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "pyrunc").write_bytes(BINARY.read_bytes())
+    (tmp_path / "pyrunc").chmod(0o755)
+    script = f"mount -t proc proc {tmp_path}/proc && chroot {tmp_path} /pyrunc $0"
+    for argv, word in (("--version", "pyrunc version"), ("--help", "Usage: pyrunc"), ("features", "ociVersionMax")):
+        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, argv]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode == 0, done.stderr
+        assert word in done.stdout
+
+
+@built
+@pytest.mark.parametrize("argv", [["--version"], ["--help"], ["state", "nobody"]], ids=" ".join)
+def test_no_variable_and_no_directory_of_the_caller_matters(tmp_path: Path, argv: list[str]) -> None:
+    """As `python -I -S -B -X utf8` has it: CVE-2019-14271 is one import away."""
+    for name in ("encodings", "typer", "struct", "sitecustomize", "usercustomize", "posix"):
+        (tmp_path / f"{name}.py").write_text("import posix\nposix._exit(77)\n", "ascii")
+    hostile = {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONHOME": str(tmp_path),
+        "PYTHONSTARTUP": str(tmp_path / "typer.py"),
+        "PYTHONINSPECT": "1",
+        "PYTHONWARNINGS": "error",
+        "PYTHONIOENCODING": "ascii",
+        "PYTHONMALLOC": "debug",
+        "PYTHONVERBOSE": "1",
+        "PYTHONDUMPREFS": "1",
+        "PYTHONFAULTHANDLER": "1",
+        "PYTHONUTF8": "0",
+        "LC_ALL": "C",
+        "LD_PRELOAD": str(tmp_path / "typer.py"),
+        "LD_LIBRARY_PATH": str(tmp_path),
+        "COLUMNS": "80",
+    }
+    root = ["--root", str(tmp_path / "state")]
+    plain = call(*root, *argv, env={"COLUMNS": "80"})
+    done = call(*root, *argv, env=hostile, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (plain.returncode, plain.stdout, plain.stderr)
+    assert done.returncode in (0, 1)
+
+
+@built
+def test_a_call_opens_no_file_of_the_host(tmp_path: Path) -> None:
+    """But what it asks for: no module, no codec, no locale."""
+    trace = tmp_path / "trace"
+    words = ["strace", "-f", "-e", "trace=open,openat,openat2,execve,readlink", "-o", str(trace)]
+    try:
+        subprocess.run([*words, BINARY, "--root", str(tmp_path), "state", "x"], check=False, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("needs strace")
+    lines = [line for line in trace.read_text("utf-8").splitlines() if "(" in line]
+    foreign = [line for line in lines if str(tmp_path) not in line and "execve" not in line]
+    # The C library: readlink for its own name at the start of a static program, the time zone with the module time
+    assert [line for line in foreign if "readlink" not in line and "/etc/localtime" not in line] == []
+
+
+@built
+def test_bytes_of_argv_that_are_not_utf8_come_out_as_they_are() -> None:
+    done = subprocess.run([BINARY, "state", b"\xff"], capture_output=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert b"internal error" not in done.stderr
+
+
+@built
+def test_an_interrupt_and_a_closed_pipe_are_pythons(tmp_path: Path) -> None:
+    """The signals of Python's main phase, which a call does not reach: SIGPIPE is ignored until output() dies of it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [str(BINARY), "--root", str(tmp_path), "list"]
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=30)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (-13, b"")
+
+
+@built
+def test_it_is_built_of_these_sources() -> None:
+    """Else what the other tests of it say is of another time."""
+    newest = max(path.stat().st_mtime for path in (ROOT / "pyrunc").rglob("*.py"))
+    if BINARY.stat().st_mtime < newest:
+        pytest.skip("dist/pyrunc is older than the sources (make binary)")
+    assert call("--version").stdout == call("--version", program=ROOT / "pyrunc/launcher/pyrunc").stdout
+
+
+def test_the_entry_is_small() -> None:
+    """C in pyrunc is the helper; this is glue, which a reviewer reads in a minute."""
+    assert len((ROOT / "onefile/entry.c").read_text("ascii").splitlines()) <= 180
+
+
+def test_what_stands_in_for_rpds() -> None:
+    """The methods that referencing and jsonschema call, as rpds has them."""
+    rpds = pytest.importorskip("rpds")
+    for real, ours in ((rpds.HashTrieMap, HashTrieMap), (HashTrieMap, rpds.HashTrieMap)):
+        one = real({"a": 1}).insert("b", 2)
+        assert sorted(ours.convert(one).items()) == [("a", 1), ("b", 2)]
+        assert sorted(one.remove("a").update({"c": 3})) == ["b", "c"]
+        with pytest.raises(KeyError):
+            one.remove("z")
+    for kind in (rpds.HashTrieSet, HashTrieSet):
+        assert sorted(kind().insert("a").update(["b", "c"]).discard("c").discard("z")) == ["a", "b"]
+    for kind in (rpds.List, List):
+        grown = kind().push_front("a").push_front("b")
+        assert list(grown) == ["b", "a"]
+        assert grown.first == "b"
+        assert list(grown.rest) == ["a"]
