@@ -69,12 +69,12 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
         filesystem.open_sources(program)
     # Before a user namespace is joined: bpf(2) asks for rights in the initial one.
     _device_filter(config, host, program)
-    namespaces.join(wanted, program)
+    late = namespaces.join(wanted, host, program)
     later = _own_clocks(config)
     namespaces.clone(wanted, config, host, program, later)
 
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
-    namespaces.enter_cgroups(program, host)
+    namespaces.enter_cgroups(program, host, late)
     if new_user:
         program.sync(ops.PREPARE, "prepare")
     if wanted.private("user"):

@@ -17,7 +17,11 @@ from pyrunc.linux.uapi import (
     O_CLOEXEC,
     PR_SET_DUMPABLE,
 )
-from pyrunc.plan.program import Program, Struct
+from pyrunc.plan.program import Op, Program, Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Late = tuple[Op, int, str]  # an open namespace, its CLONE_NEW*, and the pointer of its path
 
 
 class Namespaces:
@@ -48,23 +52,29 @@ class Namespaces:
         return word in self.paths or bool(self.flags & NAMESPACES[word][0])
 
 
-def join(wanted: Namespaces, program: Program) -> None:
+def join(wanted: Namespaces, host: Host, program: Program) -> "Late | None":
     """Enter the namespaces that are given by path, in the parent stage, so that the clone is born in them.
 
     Those that the caller's rights reach are joined first; the rest (owned by the user namespace to join) after it. The
-    ids stay the caller's until the clone: they have the right to put it into its cgroup.
+    ids stay the caller's until the clone: they have the right to put it into its cgroup. The result is a cgroup
+    namespace for `enter_cgroups`, which is entered after the clone (`_bounded`).
     """
     opened = []
+    late: Late | None = None
     for word in NAMESPACES:
         if word in wanted.paths:
             flag, path, pointer = wanted.paths[word]
             fd = program.call("openat", AT_FDCWD, path, O_CLOEXEC, 0, origin=pointer, to=f"{word}_ns")
-            opened.append((word, flag, pointer, fd))
+            # From a new user namespace the clone could not enter one of the host's.
+            if word == "cgroup" and _bounded(host) and not wanted.new(CLONE_NEWUSER):
+                late = (fd, flag, pointer)
+            else:
+                opened.append((word, flag, pointer, fd))
     if "user" not in wanted.paths:
         for _, flag, pointer, fd in opened:
             program.call("setns", fd, flag, origin=pointer)
             program.call("close", fd)
-        return
+        return late
     for word, flag, pointer, fd in opened:
         if word != "user":
             entered = program.call("setns", fd, flag, origin=pointer, accept=(errno.EPERM,))
@@ -75,6 +85,14 @@ def join(wanted: Namespaces, program: Program) -> None:
         accept = () if word == "user" else (errno.EBADF,)
         entered = program.call("setns", fd, flag, origin=pointer, accept=accept)
         program.call("close", fd, accept=(errno.EBADF,))
+    return late
+
+
+def _bounded(host: Host) -> bool:
+    """Whether a cgroup namespace may keep its children out of a cgroup (ENOENT), whose maker was in none of its own:
+    cgroup2 with nsdelegate, as systemd mounts it (cgroup_procs_write_permission in kernel/cgroup/cgroup.c).
+    """
+    return any(not row[0] for row in host.cgroups)
 
 
 def clone(wanted: Namespaces, config: Config, host: Host, program: Program, later: int) -> None:
@@ -88,11 +106,13 @@ def clone(wanted: Namespaces, config: Config, host: Host, program: Program, late
 def join_running(program: Program, host: Host, flags: int) -> int:
     """Enter the namespaces `flags` of the input "init", a pidfd; the result is those to enter after the clone.
 
-    A user namespace takes the right to be born in a cgroup that is the host's root's (cgroups(7), cgroup.procs): with
-    one, only the pid namespace is entered before, which is that of children in any case (setns(2)).
+    The cgroup namespace is, where it is a boundary (`_bounded`). A user namespace takes the right to be born in a
+    cgroup of the host's root (cgroups(7), cgroup.procs): with one, only the pid namespace is entered before, which is
+    that of children in any case (setns(2)).
     """
-    unified = any(not row[0] for row in host.cgroups)
-    early = flags & CLONE_NEWPID if flags & CLONE_NEWUSER and unified and not host.rootless else flags
+    early = flags & ~CLONE_NEWCGROUP if _bounded(host) else flags
+    if flags & CLONE_NEWUSER and _bounded(host) and not host.rootless:
+        early = flags & CLONE_NEWPID
     if early:
         program.call("setns", program.input("init"), early)
     return flags & ~early
@@ -131,8 +151,8 @@ def _clone(program: Program, host: Host, flags: int, origin: str) -> None:
     program.call("close", cgroup, accept=(errno.EBADF,) if host.rootless else ())
 
 
-def enter_cgroups(program: Program, host: Host) -> None:
-    """Enter the hierarchies of cgroup v1, by the process itself while it has one thread.
+def enter_cgroups(program: Program, host: Host, late: "Late | None" = None) -> None:
+    """Enter the hierarchies of cgroup v1, by the process itself while it has one thread; then a cgroup namespace.
 
     A "0" in `tasks` moves the writer without the lock of all threads of the machine, which costs a move from outside 5
     to 15 ms (cgroup_procs_write_start in kernel/cgroup/cgroup.c). A hierarchy that an ordinary user has no right to is
@@ -142,6 +162,10 @@ def enter_cgroups(program: Program, host: Host) -> None:
         tasks = program.input(f"tasks {place}")
         program.call("write", tasks, "0", 1, origin="/linux/cgroupsPath", accept=(errno.EBADF,))
         program.call("close", tasks, accept=(errno.EBADF,))
+    if late is not None:
+        namespace, flag, pointer = late
+        program.call("setns", namespace, flag, origin=pointer)
+        program.call("close", namespace)
 
 
 def become_root(program: Program, config: Config, origin: str) -> None:
