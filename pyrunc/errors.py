@@ -12,6 +12,7 @@
     ├── HostError               1   this kernel or this host lacks something
     ├── CgroupError             1   a cgroup cannot be made, limited or removed
     ├── HookError               1   a hook failed
+    ├── CriuError               1   criu could not checkpoint or restore
     ├── SetupError              1   an instruction of the program failed (has the call and its errno)
     └── ExecError               1   the user's command cannot be executed
 
@@ -84,6 +85,10 @@ class CgroupError(PyruncError):
 
 class HookError(PyruncError):
     """A hook of config.json failed or ran out of time."""
+
+
+class CriuError(PyruncError):
+    """CRIU could not save a container's processes, or bring them back; the words are those of its log."""
 
 
 class SetupError(PyruncError):

@@ -84,6 +84,7 @@ def refused(argv: list[str]) -> Any:
         ("create -b/b c", "no such option: -b/b"),
         ("state --root /r c", "no such option: --root"),
         ("create --bundle", "option '--bundle' requires an argument"),
+        ("restore --lsm-mount-context", "option '--lsm-mount-context' requires an argument"),
         ("create --preserve-fds x c", "invalid value for '--preserve-fds': 'x' is not a number from 0 to 4294967294"),
         ("--log-format xml list", "invalid value for '--log-format': 'xml' is none of text, json"),
         ("create --no-pivot=maybe c", "--no-pivot=maybe: the value can be true or false"),
@@ -112,7 +113,7 @@ def test_a_wrong_word_is_told_in_one_line(argv: list[str], place: int, word: str
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("argv", [[], ["--help"], ["-h"], ["create", "--help"], ["exec", "-h"]], ids=str)
+@pytest.mark.parametrize("argv", [[], ["--help"], ["-h"], ["create", "--help"], ["checkpoint", "--help"]], ids=str)
 def test_help(argv: list[str], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """Help goes to standard output, and names each visible flag."""
     assert refused(argv) == 0

@@ -17,8 +17,8 @@ LAYERS = (
     ("pyrunc.__main__",),
     ("pyrunc.cli",),
     ("pyrunc.commands",),
-    ("pyrunc.container", "pyrunc.criu", "pyrunc.image"),
-    ("pyrunc.plan.compile", "pyrunc.process", "pyrunc.cgroups", "pyrunc.state"),
+    ("pyrunc.container", "pyrunc.image"),
+    ("pyrunc.plan.compile", "pyrunc.plan.restore", "pyrunc.criu", "pyrunc.process", "pyrunc.cgroups", "pyrunc.state"),
     ("pyrunc.plan.filesystem", "pyrunc.plan.attach"),  # the part of the order that is about files
     ("pyrunc.plan",),  # every module of it that another row does not name is a concern
     ("pyrunc.plan.calls", "pyrunc.plan.mount_row"),  # what several concerns say alike; decides nothing

@@ -168,6 +168,54 @@ _UPDATE = (
     Flag("mem-bw-schema", kind=TEXT, metavar="SCHEMA", help="Intel RDT: schema of the memory bandwidth"),
 )
 
+_CRIU = (
+    Flag("image-path", kind=TEXT, metavar="DIR", help="directory of the checkpoint's files [checkpoint]"),
+    Flag("work-path", kind=TEXT, metavar="DIR", help="directory of criu's log [that of --image-path]"),
+    Flag("tcp-established", help="allow open TCP connections"),
+    Flag("ext-unix-sk", help="allow unix sockets whose other end is outside"),
+    Flag("shell-job", help="allow a session or terminal whose leader is outside"),
+    Flag("file-locks", help="allow file locks"),
+    Flag("lazy-pages", help="serve memory page by page, by userfaultfd(2)"),
+    Flag("auto-dedup", help="leave out pages that an older image has, or drop those that are restored"),
+    Flag(
+        "manage-cgroups-mode", kind=TEXT, metavar="MODE", help="of cgroups within: soft (default), full, strict, ignore"
+    ),
+    Flag(
+        "empty-ns", kind=TEXTS, metavar="network", help="make the namespace, but leave it empty; always so for network"
+    ),
+)
+
+_CHECKPOINT = (
+    *_CRIU,
+    Flag("parent-path", kind=TEXT, metavar="DIR", help="images of the pre-dump before, relative to --image-path"),
+    Flag("pre-dump", help="save memory only, and go on running"),
+    Flag("leave-running", help="do not stop and delete the container"),
+    Flag("tcp-skip-in-flight", help="leave out TCP connections that are not established yet"),
+    Flag("link-remap", help="give files that were unlinked a name again, where possible"),
+    Flag("page-server", kind=TEXT, metavar="ADDRESS:PORT", help="send memory to a page server of criu"),
+    Flag("status-fd", kind=NUMBER, metavar="FD", help="gets a zero byte when --lazy-pages is ready to serve"),
+    Flag(
+        "network-lock",
+        kind=TEXT,
+        choices=("iptables", "nftables", "skip"),
+        help="how packets are kept out meanwhile (as crun has it)",
+    ),
+)
+
+_RESTORE = (
+    BUNDLE,
+    *_CRIU,
+    DETACH,
+    PID_FILE,
+    CONSOLE_SOCKET,
+    Flag("no-pivot", help="has no effect: criu makes the root"),
+    Flag("no-subreaper", help="do not become the parent of the container's orphans"),
+    Flag("lsm-profile", kind=TEXT, metavar="TYPE:NAME", help="another AppArmor profile or SELinux label"),
+    Flag("lsm-mount-context", kind=TEXT, metavar="LABEL", help="another SELinux label of mounts"),
+    Flag("tcp-close", help="close the TCP connections of the checkpoint (as crun has it)"),
+    PRESERVE_FDS,
+)
+
 _ROWS = (
     Command("create", _CREATE, help="create a container from a bundle"),
     Command("start", help="run the process of a created container"),
@@ -204,6 +252,8 @@ _ROWS = (
     ),
     Command("pause", help="stop all processes of a container where they are"),
     Command("resume", help="let the processes of a paused container go on"),
+    Command("checkpoint", _CHECKPOINT, help="save the processes of a container to files, by the program criu"),
+    Command("restore", _RESTORE, help="make a container from the files of a checkpoint, and wait for its end"),
     Command("update", _UPDATE, help="change the limits of a container; what is not named stays"),
     Command(
         "mounts",

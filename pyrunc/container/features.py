@@ -10,6 +10,7 @@ from pyrunc.cgroups.driver import MANAGERS
 from pyrunc.cgroups.resources import ROWS
 from pyrunc.config.validate import HOOKS
 from pyrunc.container.kill import STOP_SIGNAL
+from pyrunc.criu.options import ANNOTATION
 from pyrunc.errors import HostError
 from pyrunc.linux.capabilities import CAPABILITIES
 from pyrunc.linux.mount_flags import names
@@ -31,7 +32,7 @@ def features() -> dict[str, object]:
         "mountOptions": names(),
         "linux": _linux(),
         "annotations": _annotations(),
-        "potentiallyUnsafeConfigAnnotations": [STOP_SIGNAL],
+        "potentiallyUnsafeConfigAnnotations": sorted((STOP_SIGNAL, ANNOTATION)),
     }
 
 
@@ -64,7 +65,8 @@ def _linux() -> dict[str, object]:
 
 
 def _annotations() -> dict[str, str]:
-    found = {"pyrunc.version": VERSION, "org.opencontainers.runc.checkpoint.enabled": "false"}
+    # Of the version, as runc says it: whether the program criu is there is the host's
+    found = {"pyrunc.version": VERSION, "org.opencontainers.runc.checkpoint.enabled": "true"}
     try:
         found["io.github.seccomp.libseccomp.version"] = libseccomp.version(libseccomp.load())
     except HostError:

@@ -30,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cgroups.driver import Cgroup
     from pyrunc.config.fields import Section
+    from pyrunc.container.restore import Restoration
     from pyrunc.container.settings import Settings
     from pyrunc.plan.program import Operand, Program
     from pyrunc.process.intel_rdt import Group
@@ -141,7 +142,7 @@ def _launch(draft: Draft, entry: Entry) -> Record:
     conversation = None
     try:
         entry.lock()
-        record = _record(draft)
+        record = new_record(draft)
         status.save(entry, record)
         entry.write(CONFIG, draft.saved)
         if draft.notifies:
@@ -164,7 +165,7 @@ def _launch(draft: Draft, entry: Entry) -> Record:
         conversation = Conversation(draft, entry, record)
         conversation.hold(_spawn(draft, entry, conversation))
     except BaseException:
-        _undo(draft, entry, conversation)
+        undo(draft, entry, conversation)
         raise
     finally:
         if conversation is not None:
@@ -172,7 +173,7 @@ def _launch(draft: Draft, entry: Entry) -> Record:
     return record
 
 
-def _record(draft: Draft) -> Record:
+def new_record(draft: Draft) -> Record:
     hooks = draft.config.section("hooks")
     kinds = [kind for kind in HOOKS if hooks.array(kind)] if hooks is not None else []
     return Record(
@@ -252,7 +253,7 @@ def cgroup_entrances(
     return found if clone is None else {**found, "cgroup": clone}
 
 
-def _undo(draft: Draft, entry: Entry, conversation: "Conversation | None") -> None:
+def undo(draft: Draft, entry: Entry, conversation: "Conversation | Restoration | None") -> None:
     """Leave the system as it was: the process first, then what the journal names, the entry last."""
     if conversation is not None:
         for warning in conversation.return_devices():
@@ -277,7 +278,7 @@ def _poststop(draft: Draft) -> None:
     from pyrunc.container.query import hook_state
     from pyrunc.process.hooks import run_poststop
 
-    record = _record(draft)
+    record = new_record(draft)
     for warning in run_poststop(hooks.sections("poststop"), hook_state(record, status.STOPPED, 0), record.bundle):
         draft.settings.warn(warning)
 

@@ -70,7 +70,7 @@ def make(mount: Mount, program: Program, root: Op, copy_up: int, *, ordinary: bo
         return None
     late = bool(options.attr_set & MOUNT_ATTR_RDONLY) and (mount.type == "tmpfs" or mount.destination == "/dev")
     tree = _new(mount, program, late=late)
-    target = _target(mount, program, root, ops.KIND_DIRECTORY)
+    target = place(mount, program, root, ops.KIND_DIRECTORY)
     if mount.type == "tmpfs":
         _inherit(mount, program, tree, target, copy_up, ordinary=ordinary)
     move_mount(program, tree, target, origin=mount.origin)
@@ -88,19 +88,24 @@ def seal(mount: Mount, program: Program, tree: Op) -> None:
 
 
 def _bind(mount: Mount, program: Program, root: Op, tree: Op) -> None:
-    options = mount.options
     if mount.destination == "/proc":
         program.check_fs(tree, PROC_SUPER_MAGIC, origin=mount.origin)
+    dress(mount, program, tree)
+    target = place(mount, program, root, tree)
+    move_mount(program, tree, target, origin=mount.origin)
+    program.call("close", target)
+    program.call("close", tree)
+
+
+def dress(mount: Mount, program: Program, tree: Op) -> None:
+    """Give the detached copy of a bind's source its flags and its propagation."""
+    options = mount.options
     if options.attr_set or options.attr_clr:
         mount_setattr(program, tree, options.attr_set, options.attr_clr, origin=mount.origin)
     _tree_attributes(mount, program, tree)
     if not options.propagation and mount.type != "cgroup":
         # Copied before or after the host's tree became a slave: either way nothing of the container reaches the host.
         mount_setattr(program, tree, propagation=MS_SLAVE, recursive=True, origin=mount.origin)
-    target = _target(mount, program, root, tree)
-    move_mount(program, tree, target, origin=mount.origin)
-    program.call("close", target)
-    program.call("close", tree)
 
 
 def _tree_attributes(mount: Mount, program: Program, tree: Op) -> None:
@@ -143,9 +148,10 @@ def _data(mount: Mount, program: Program, context: Op) -> None:
         program.call("fsconfig", context, command, key, value, 0, origin=mount.origin)
 
 
-def _target(mount: Mount, program: Program, root: Op, kind: "Op | int") -> Op:
-    """What to mount on. /proc and /sys must be no symlinks, or their mounts would be elsewhere than every later look-up
-    believes (CVE-2019-19921, CVE-2023-28642); and no symlink of the image may lead into /proc (CVE-2025-52881).
+def place(mount: Mount, program: Program, root: Op, kind: "Op | int") -> Op:
+    """What to mount on, made where it is missing. /proc and /sys must be no symlinks, or their mounts would be
+    elsewhere than every later look-up believes (CVE-2019-19921, CVE-2023-28642); and no symlink of the image may lead
+    into /proc (CVE-2025-52881).
     """
     destination = mount.destination
     target = program.mkpath(root, destination, kind, origin=mount.origin)
@@ -177,7 +183,7 @@ def _mount(mount: Mount, program: Program, root: Op) -> None:
     options, origin = mount.options, mount.origin
     if mount.idmap is not None:
         raise mount.section.refuse("options", "no ID-mapped mount can be made by mount(2), which other options need")
-    target = _target(mount, program, root, ops.KIND_DIRECTORY)
+    target = place(mount, program, root, ops.KIND_DIRECTORY)
     words = [key if value is None else f"{key}={value}" for key, value in options.data]
     data = ",".join([*words, *([f'context="{mount.label}"'] if mount.label else [])])
     # The kernel's first four attributes are those of mount(2): the mount has them before anybody can see it.

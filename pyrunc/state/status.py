@@ -25,6 +25,7 @@ CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", 
 _NOT_RUNNING = "container not running"  # containerd reads these words as "already gone"
 _NOT_STOPPED = "cannot delete container {id} that is not stopped: {status}"
 _NOT_STARTED = "cannot start a container in the {status} state"
+_NOT_SAVED = "container cannot be checkpointed in {status} state"
 
 # (move, status before, status after or, when the move is refused, "", the refusal); the words are runc's.
 MOVES = (
@@ -68,6 +69,11 @@ MOVES = (
     ("mounts", RUNNING, RUNNING, ""),
     ("mounts", PAUSED, PAUSED, ""),
     ("mounts", STOPPED, "", _NOT_RUNNING),
+    ("checkpoint", CREATING, "", _NOT_SAVED),
+    ("checkpoint", CREATED, "", _NOT_SAVED),
+    ("checkpoint", RUNNING, STOPPED, ""),
+    ("checkpoint", PAUSED, STOPPED, ""),
+    ("checkpoint", STOPPED, "", _NOT_SAVED),
     # runtime.md#delete wants a stopped container; engines rely on runc, which kills a created one.
     ("delete", CREATING, "", _NOT_STOPPED),
     ("delete", CREATED, STOPPED, ""),

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`restore`: a new container whose processes are those of a checkpoint, as criu brings them back.
+
+What create does stays the same: the order of claim, journal and cgroup, the record, the undo. In the place of the
+helper's conversation stands criu's, which is started in the container's cgroup by a program of its own (plan.restore).
+"""
+
+import posix
+import select
+
+from pyrunc.container.checkpoint import DESCRIPTORS, EXTERNAL, ready, real
+from pyrunc.container.launch import Draft, check_terminal, new_record, resources, undo
+from pyrunc.container.launch import Options as Wanted
+from pyrunc.criu import messages, mounts, session
+from pyrunc.errors import ConfigError, HostError
+from pyrunc.linux.errnos import reason
+from pyrunc.plan import restore as program_of
+from pyrunc.process.look import View
+from pyrunc.process.spawn import spawn
+from pyrunc.state import journal, status
+from pyrunc.state.store import CONFIG, Entry, claim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyrunc.container.settings import Settings
+    from pyrunc.criu.messages import Message
+    from pyrunc.criu.options import Options
+    from pyrunc.criu.session import Session
+    from pyrunc.state.record import Record
+
+LOG = "restore.log"
+_KILL_SECONDS = 10
+_FILE_MAX = 65536
+
+
+def restore(
+    settings: "Settings",
+    container_id: str,
+    bundle: str,
+    options: "Options",
+    *,
+    detach: bool = False,
+    no_subreaper: bool = False,
+    pid_file: "str | None" = None,
+    console_socket: "str | None" = None,
+    no_pivot: bool = False,
+    preserve_fds: int = 0,
+) -> int:
+    """Make the container; the exit status of its process, or 0 when detached. After an error there is none, and the
+    system is as before. `no_pivot` changes nothing: the root is made by criu.
+    """
+    criu = ready("restore")
+    wanted = Wanted(pid_file=pid_file, preserve_fds=preserve_fds, no_pivot=no_pivot)
+    draft = Draft(settings, container_id, bundle, wanted)
+    check_terminal(terminal=draft.terminal, detach=detach, console_socket=console_socket)
+    try:
+        options.open_directories(make=False)
+        if console_socket:
+            from pyrunc.process.console import open_console_socket
+
+            wanted.console_fd = open_console_socket(console_socket)
+        restoration = Restoration(draft, options, criu)
+        return restoration.detached() if detach else restoration.foreground(no_subreaper=no_subreaper)
+    finally:
+        options.close()
+
+
+class Restoration:
+    """One restore. pid: of the container's process, 0 until criu tells it; master: of its terminal, -1 without."""
+
+    __slots__ = ("_criu", "_draft", "_entry", "_hooked", "_options", "_pidfd", "_record", "_talk", "master", "pid")
+
+    def __init__(self, draft: Draft, options: "Options", criu: str) -> None:
+        self._draft = draft
+        self._options = options
+        self._criu = criu
+        self._entry: Entry
+        self._record: Record
+        self._talk: Session | None = None
+        self._pidfd = -1
+        self._hooked = False
+        self.master = -1
+        self.pid = 0
+
+    def detached(self) -> int:
+        try:
+            self._make()
+        finally:
+            self._close()
+        return 0
+
+    def foreground(self, *, no_subreaper: bool) -> int:
+        """Stay with the container until it ends, and delete it."""
+        from pyrunc.process.signals import Caught
+        from pyrunc.process.supervise import become_subreaper, supervise
+
+        signals = Caught()
+        relay = None
+        try:
+            if not no_subreaper and not self._draft.wanted.private("pid"):
+                become_subreaper()
+            self._make()
+            if self.master >= 0:
+                from pyrunc.process.console import Relay
+
+                relay, self.master = Relay(self.master), -1
+            result = supervise(self.pid, signals, relay)
+            if relay is not None:
+                relay.close()
+                relay = None
+        finally:
+            if relay is not None:
+                relay.close()
+            self._close()
+            signals.close()
+        from pyrunc.container.delete import delete
+
+        delete(self._draft.settings, self._draft.id, force=True)
+        return result
+
+    def _close(self) -> None:
+        for fd in (self._pidfd, self.master):
+            if fd >= 0:
+                posix.close(fd)
+        self._pidfd = self.master = -1
+
+    def _make(self) -> None:
+        draft = self._draft
+        entry = self._entry = claim(draft.settings.root, draft.id)
+        try:
+            try:
+                self._prepare()
+                self._restore()
+            except BaseException:
+                undo(draft, entry, self)
+                raise
+        finally:
+            entry.close()
+
+    def _prepare(self) -> None:
+        """All that is outside of the processes: as container.launch."""
+        draft, entry = self._draft, self._entry
+        record = self._record = new_record(draft)
+        status.save(entry, record)
+        entry.write(CONFIG, draft.saved)
+        if draft.notifies:
+            from pyrunc.process.notify import make_folder
+
+            make_folder(entry.fd)
+        for directory in draft.cgroup.directories():
+            journal.note(entry, journal.CGROUP, directory)
+        draft.cgroup.create()
+        record.cgroup = draft.cgroup.record()
+        for warning in draft.cgroup.apply(resources(draft.config)):
+            draft.settings.warn(warning)
+        if draft.cgroup.mode == "v2":
+            self._filter_devices()
+        if draft.rdt is not None:
+            for group in draft.rdt.own:
+                journal.note(entry, journal.RDT, group)
+            draft.rdt.create()
+
+    def _filter_devices(self) -> None:
+        """What the program of create does by itself (plan.device_filter)."""
+        from pyrunc.cgroups import devices_bpf
+        from pyrunc.plan import device_filter
+
+        default, rules = device_filter.of_config(self._draft.config)
+        directory = self._draft.cgroup.open_directory()
+        if directory is None:
+            return
+        try:
+            if rules or not default:
+                devices_bpf.replace(directory, device_filter.assemble(default, rules))
+        except OSError as error:
+            raise HostError(f"the device filter cannot be attached: {reason(error.errno)}") from error
+        finally:
+            posix.close(directory)
+
+    def _restore(self) -> None:
+        inherited = self._namespaces()
+        try:
+            talk = self._talk = self._start([fd for _, fd in inherited])
+            # criu mounts below its log's directory: that must be of its own mount namespace
+            self._options.reopen(f"/proc/{talk.pid}/root")
+            request = self._request(inherited, talk.pid)
+            response = talk.ask({"type": messages.RESTORE, "opts": request}, self._notice)
+        finally:
+            for _, fd in inherited:
+                posix.close(fd)
+        ended = talk.close()
+        if not response.get("success") or not self.pid:
+            raise session.failure(messages.RESTORE, response, self._options.said())
+        if ended:
+            raise session.failure(messages.RESTORE, {}, self._options.said())
+
+    def _namespaces(self) -> list[tuple[str, int]]:
+        """The namespaces that criu is to find as descriptors: (key, descriptor)."""
+        found = []
+        for word, (_, key) in EXTERNAL.items():
+            if word in self._draft.wanted.paths:
+                _, path, pointer = self._draft.wanted.paths[word]
+                try:
+                    found.append((key, posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)))
+                except OSError as error:
+                    for _, fd in found:
+                        posix.close(fd)
+                    raise ConfigError(f"{path}: {reason(error.errno)}", pointer) from error
+        return found
+
+    def _start(self, given: list[int]) -> "Session":
+        """criu, in the container's cgroup and in a mount namespace of its own; the parent of what it makes is ours."""
+        draft = self._draft
+        maps: dict[str, int] = {}
+        ours, theirs = session.pair()
+        try:
+            preserve = draft.options.preserve_fds
+            argv = [self._criu, "swrk", str(program_of.FIRST)]
+            environment = ["=".join(pair) for pair in session.environment().items()]
+            program = program_of.compile(
+                draft.config, draft.host, self._entry.path, 1 + len(given), argv, environment, preserve
+            )
+            inputs = {f"criu {place}": fd for place, fd in enumerate((theirs, *given))}
+            if any(name.startswith("idmap ") for name in program.inputs):
+                from pyrunc.process.user_namespace import open_all
+
+                maps = open_all(draft.config, draft.host)
+                inputs |= maps
+            helper = spawn(program, inputs, preserve)
+        except BaseException:
+            posix.close(ours)
+            raise
+        finally:
+            for fd in (theirs, *maps.values()):
+                posix.close(fd)
+        talk = session.Session(helper.pid, ours)
+        try:
+            report = helper.report()
+            if report is not None:
+                from pyrunc.process.explain import failure
+
+                raise failure(program, report, helper.pid, None, self._record.rootfs)
+            draft.cgroup.join(helper.pid)
+        except BaseException:
+            helper.close()
+            talk.close()
+            raise
+        helper.close()
+        return talk
+
+    def _request(self, inherited: list[tuple[str, int]], pid: int) -> "Message":
+        draft = self._draft
+        fds: list[Message] = [{"key": key, "fd": program_of.FIRST + 1 + n} for n, (key, _) in enumerate(inherited)]
+        fds += [
+            {"key": key, "fd": fd} for fd, key in enumerate(self._described()) if key.startswith(("pipe:", "file["))
+        ]
+        joined = [
+            {"ns": "mnt" if word == "mount" else word, "ns_file": path}
+            for word, (_, path, _) in draft.wanted.paths.items()
+            if word not in EXTERNAL
+        ]
+        if "cgroup" in draft.wanted.paths:
+            raise ConfigError("CRIU can join no cgroup namespace", draft.wanted.paths["cgroup"][2])
+        return {
+            **self._options.request(draft.config),
+            "root": self._record.rootfs,
+            "rst_sibling": True,
+            "evasive_devices": True,
+            "inherit_fd": fds,
+            "join_ns": joined,
+            "ext_mnt": self._mounts(),
+            "cg_root": _cgroups(pid),
+        }
+
+    def _mounts(self) -> "list[mounts.Pair]":
+        draft = self._draft
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            rows = mounts.table(file.read())
+        bound = draft.host.cgroups if draft.cgroup.mode != "v2" and not draft.wanted.private("cgroup") else ()
+        view = View(0, self._record.rootfs)
+        try:
+            below = real(view, "/")
+            return mounts.sources(draft.config, rows, lambda path: real(view, path, below), self._entry.path, bound)
+        finally:
+            view.close()
+
+    def _described(self) -> list[str]:
+        """What 0, 1 and 2 were connected with: pipes and files there are to be ours."""
+        from pyrunc.config.load import parse
+
+        path = f"{self._options.image_path}/{DESCRIPTORS}"
+        try:
+            fd = posix.open(
+                DESCRIPTORS, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK, dir_fd=self._options.images
+            )
+            try:
+                data = posix.read(fd, _FILE_MAX)
+            finally:
+                posix.close(fd)
+        except OSError as error:
+            raise HostError(f"{path}: {reason(error.errno)}: is it a checkpoint of a container?") from error
+        found = parse(b'{"list":%s}' % data, path)["list"]
+        if type(found) is not list or not all(type(text) is str for text in found):
+            raise HostError(f"{path}: is no list of texts")
+        return [str(text) for text in found[:3]]
+
+    def _notice(self, name: str, pid: int, descriptors: list[int]) -> None:
+        if name == "setup-namespaces":
+            self._born(pid)
+            self._hooks()
+        elif name == "post-restore":
+            self._born(pid)
+            self._running()
+        elif name == "orphan-pts-master" and descriptors:
+            if self._draft.options.console_fd >= 0:
+                from pyrunc.process.console import send_descriptor
+
+                send_descriptor(self._draft.options.console_fd, "/dev/ptmx", descriptors[0])
+            else:
+                self.master = posix.dup(descriptors[0])
+
+    def _born(self, pid: int) -> None:
+        if self.pid:
+            return
+        self.pid = pid
+        self._pidfd = posix.pidfd_open(pid)
+        self._record.bind(pid)
+        journal.note(self._entry, journal.PROCESS, f"{pid} {self._record.start}")
+
+    def _hooks(self) -> None:
+        """Those that an engine sets the network up with, as runc runs them here; the others are of another start."""
+        hooks = self._draft.config.section("hooks")
+        if hooks is None:
+            return
+        from pyrunc.container.query import hook_state
+        from pyrunc.process.hooks import run_hooks
+
+        state = hook_state(self._record, status.CREATING)
+        for kind in ("prestart", "createRuntime"):
+            run_hooks(hooks.sections(kind), state, kind, self._record.bundle)
+
+    def _running(self) -> None:
+        draft, record = self._draft, self._record
+        if draft.rdt is not None:
+            draft.rdt.join(self.pid)
+        record.status = status.RUNNING
+        record.cgroup = draft.cgroup.record()
+        status.save(self._entry, record)
+        if draft.options.pid_file:
+            from pyrunc.container.pid_file import write_pid_file
+
+            write_pid_file(draft.options.pid_file, self.pid)
+
+    # of an undo (container.launch)
+
+    def return_devices(self) -> list[str]:
+        return []
+
+    def kill(self) -> None:
+        """End what criu has made; criu itself ends when it is not answered any more."""
+        if self._talk is not None:
+            self._talk.close()
+        if self._pidfd < 0:
+            return
+        import _signal
+
+        try:
+            _signal.pidfd_send_signal(self._pidfd, 9)
+        except ProcessLookupError:
+            pass
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        if not poll.poll(_KILL_SECONDS * 1000):
+            raise HostError(f"process {self.pid} of the container does not end, though it was killed")
+        try:
+            posix.waitpid(self.pid, 0)
+        except ChildProcessError:
+            pass
+
+
+def _cgroups(pid: int) -> "list[Message]":
+    """Where criu is, in each hierarchy: below it the container's cgroups are made, as they were below the old ones."""
+    found: list[Message] = []
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            found += [{"ctrl": name, "path": path} for name in controllers.split(",")]
+    return found
