@@ -2,7 +2,9 @@
 """Mounts of type cgroup: cgroup2, or on version 1 and hybrid hosts a tmpfs with one directory for each hierarchy.
 
 In a cgroup namespace a new mount shows the container's cgroup as its root (cgroup_namespaces(7)). Without one, version
-1 gets the container's own directories bound. Every mount has the flags of the row, also `ro` (CVE-2023-25809).
+1 gets the container's own directories bound, and cgroup2 the host's mount: a new one would take its options, which all
+mounts have in common, from the host: nsdelegate, memory_recursiveprot (cgroup_get_tree in kernel/cgroup/cgroup.c).
+Every mount has the flags of the row, also `ro` (CVE-2023-25809).
 """
 
 import errno
@@ -32,7 +34,11 @@ def make(mount: "Mount", host: Host, program: Program, root: Op, *, private: boo
     """Make the mount; `private`: the container has a cgroup namespace."""
     if host.cgroup_mode == "v2":
         words = [key if value is None else f"{key}={value}" for key, value in mount.options.data]
-        tree = _new(mount, program, "cgroup2", words, mount.options.attr_set, _bound(host, private=private))
+        if private or words:
+            tree = _new(mount, program, "cgroup2", words, mount.options.attr_set, _bound(host, private=private))
+        else:
+            tree = _bind(mount, program, mount.options.attr_set, _bound(host, private=private))
+            _propagation(mount, program, tree)
         _place(mount, program, root, mount.destination, tree)
         return
     tree = _tmpfs(mount, program)
@@ -76,14 +82,23 @@ def _new(mount: "Mount", program: Program, kind: str, options: list[str], attrib
     done = program.jump()
     for op in (context, made, tree):
         program.here_on_error(op)
-    copy = open_tree(program, AT_FDCWD, instead, recursive=True, origin=origin, to="cgroup")
+    copy = _bind(mount, program, attributes, instead)
     copy.register = tree.register
-    if attributes:
-        mount_setattr(program, tree, attributes, recursive=True, origin=origin)
     program.here_on_success(done)
-    for bits, recursive in mount.options.propagation:
-        mount_setattr(program, tree, propagation=bits, recursive=recursive, origin=origin)
+    _propagation(mount, program, tree)
     return tree
+
+
+def _bind(mount: "Mount", program: Program, attributes: int, path: str) -> Op:
+    tree = open_tree(program, AT_FDCWD, path, recursive=True, origin=mount.origin, to="cgroup")
+    if attributes:
+        mount_setattr(program, tree, attributes, recursive=True, origin=mount.origin)
+    return tree
+
+
+def _propagation(mount: "Mount", program: Program, tree: Op) -> None:
+    for bits, recursive in mount.options.propagation:
+        mount_setattr(program, tree, propagation=bits, recursive=recursive, origin=mount.origin)
 
 
 def _tmpfs(mount: "Mount", program: Program) -> Op:

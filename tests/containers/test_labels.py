@@ -49,7 +49,7 @@ def test_a_profile_confines(box: Box, loaded: str, user: bool) -> None:
     if user:
         row = {"containerID": 0, "hostID": 100000, "size": 65536}
         patch |= {"linux": {"+namespaces": [{"type": "user"}], "uidMappings": [row], "gidMappings": [row]}}
-    out = box.run(patch, "cat /proc/self/attr/apparmor/current; cat /etc/secret 2>&1").lines
+    out = box.run(patch, "cat /proc/self/attr/apparmor/current; cat /etc/secret 2>&1", status=1).lines
     assert out[0] == f"{loaded} (enforce)"
     assert "Permission denied" in out[1]
 
