@@ -58,7 +58,7 @@ def archive(folder: Path) -> Path:
     config = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Env": ["PATH=/bin"]},
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["sleep", "100000"]},
         "rootfs": {"type": "layers", "diff_ids": [bottom["digest"]]},
     }
     described = blob(json.dumps(config).encode(), "config.v1+json")
