@@ -51,7 +51,28 @@ def test_a_failing_poststop_hook_is_a_warning_and_the_next_one_runs(tmp_path: Pa
     hooks = [shell("exit 1"), shell(f"touch {tmp_path}/ran", 1), Section({"path": "relative"}, "/hooks/poststop/2")]
     warnings = run_poststop(hooks, STATE)
     assert [warning.partition(":")[0] for warning in warnings] == ["/hooks/createRuntime/0", "/hooks/poststop/2"]
+    assert warnings[0].startswith("/hooks/createRuntime/0: poststop hook failed with exit code 1: /bin/sh after 0.")
     assert (tmp_path / "ran").exists()
+
+
+def test_output_goes_to_the_files_of_annotations(tmp_path: Path) -> None:
+    """crun(1): run.oci.hooks.stdout and run.oci.hooks.stderr; what is not sent there is in an error still."""
+    out, err = tmp_path / "out", tmp_path / "err"
+    both = {"run.oci.hooks.stdout": str(out), "run.oci.hooks.stderr": str(err)}
+    run_hooks([shell("echo out; echo err >&2"), shell("echo again", 1)], STATE, KIND, "", both)
+    assert (out.read_text(), err.read_text()) == ("out\nagain\n", "err\n")
+    assert out.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(HookError, match=r"s: oops$"):
+        run_hooks([shell("echo more; echo oops >&2; exit 1")], STATE, KIND, "", {"run.oci.hooks.stdout": str(out)})
+    assert out.read_text().endswith("more\n")
+
+
+def test_a_file_of_an_annotation_that_cannot_be_opened(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    both = {"run.oci.hooks.stdout": str(tmp_path / "out"), "run.oci.hooks.stderr": str(tmp_path / "no/err")}
+    with pytest.raises(HookError, match=r"error running createRuntime hook #0: cannot open .*/no/err"):
+        run_hooks([shell("exit 0")], STATE, KIND, "", both)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize(("fields", "expected"), [({}, b""), ({"env": ["A=1", "B=x=y"]}, b"A=1\0B=x=y\0")])

@@ -59,6 +59,12 @@ class Log:
         """A warning: what is wrong, and changes nothing (runtime.md#warnings)."""
         self.write("warning", message)
 
+    def notice(self, message: str) -> None:
+        """A warning that is written at any level: it must be logged (runtime.md#lifecycle), and no error follows."""
+        level, self.level = self.level, LEVELS.index("debug")
+        self.write("warning", message)
+        self.level = level
+
     def fail(self, error: PyruncError | str) -> None:
         """The one error of a call that fails: in the log, and as text on standard error when these are not the same."""
         extra: dict[str, object] = {}

@@ -75,7 +75,7 @@ class _Session:
         if call.command.name == "exec":
             self.error_status = EXEC_ERROR
         verb = __import__(f"pyrunc.commands.{call.command.module}", None, None, ("run",))
-        return int(verb.run(settings(options, self.log.warning), call.values))
+        return int(verb.run(settings(options, self.log.warning, self.log.notice), call.values))
 
     def _level(self, options: "dict[str, Any]") -> str:
         if options["debug"]:

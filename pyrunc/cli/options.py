@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 _ROOT = "/run/pyrunc"
 
 
-def settings(options: "dict[str, Any]", warn: "Callable[[str], None]") -> Settings:
+def settings(
+    options: "dict[str, Any]", warn: "Callable[[str], None]", notice: "Callable[[str], None] | None" = None
+) -> Settings:
     """The Settings of the values of the global flags; UsageError for a --root that cannot be."""
     rootless = {"true": True, "false": False, "auto": None}[options["rootless"]]
     return Settings(
@@ -23,6 +25,7 @@ def settings(options: "dict[str, Any]", warn: "Callable[[str], None]") -> Settin
         cgroup_manager=options["cgroup-manager"] or ("systemd" if options["systemd-cgroup"] else "cgroupfs"),
         rootless=rootless,
         debug=options["debug"],
+        notice=notice,
     )
 
 

@@ -36,7 +36,12 @@ def load(bundle: str, config_file: str | None = None) -> Config:
         data = read("config.json", directory) if config_file is None else read(config_file)
     finally:
         posix.close(directory)
-    return Config(parse(data, config_file or "config.json"), path)
+    config = Config(parse(data, config_file or "config.json"), path)
+    if b"run.oci.seccomp" in data or b"idmap=" in data:
+        from pyrunc.config.crun_words import spell_out
+
+        spell_out(config)
+    return config
 
 
 def _open_bundle(bundle: str) -> int:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _KILL_SECONDS = 10
 _FD = 0xFFFF
+_PIDFD_RECEIVER = "run.oci.pidfd_receiver"
+"""What --pidfd-socket is, in crun's words."""
 
 
 class Conversation:
@@ -126,7 +128,7 @@ class Conversation:
         hooks = self._draft.config.require("hooks")
         state = hook_state(self._record, status.CREATING)
         for kind in ("prestart", "createRuntime"):
-            run_hooks(hooks.sections(kind), state, kind, self._record.bundle)
+            run_hooks(hooks.sections(kind), state, kind, self._record.bundle, self._record.annotations)
 
     def _ready(self, report: "Report") -> None:
         draft, record = self._draft, self._record
@@ -152,10 +154,11 @@ class Conversation:
             from pyrunc.container.pid_file import write_pid_file
 
             write_pid_file(draft.options.pid_file, self.pid)
-        if draft.options.pidfd_socket:
+        pidfd_socket = draft.options.pidfd_socket or record.annotations.get(_PIDFD_RECEIVER)
+        if pidfd_socket:
             from pyrunc.process.console import send_pidfd
 
-            send_pidfd(draft.options.pidfd_socket, self._pidfd)
+            send_pidfd(pidfd_socket, self._pidfd)
         if draft.config.has("process") and "answers" in draft.program.inputs and self._helper is not None:
             from pyrunc.process.home import answer
 

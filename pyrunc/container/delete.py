@@ -187,5 +187,6 @@ def _poststop(settings: "Settings", entry: Entry, record: "Record") -> None:
     except (PyruncError, FileNotFoundError) as error:
         settings.warn(f"poststop hooks cannot be read: {error}")
         return
-    for warning in run_poststop(hooks, hook_state(record, status.STOPPED, 0), record.bundle):
-        settings.warn(warning)
+    state = hook_state(record, status.STOPPED, 0)
+    for warning in run_poststop(hooks, state, record.bundle, record.annotations):
+        settings.notice(warning)

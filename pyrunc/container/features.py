@@ -21,6 +21,8 @@ from pyrunc.seccomp import filter as libseccomp
 from pyrunc.seccomp import flags
 
 SPEC_VERSION_MIN = "1.0.0"
+CRUN_ANNOTATIONS = "run.oci."
+"""A prefix: those of crun's that are there name files, sockets and groups of the host."""
 
 
 def features() -> dict[str, object]:
@@ -32,7 +34,7 @@ def features() -> dict[str, object]:
         "mountOptions": names(),
         "linux": _linux(),
         "annotations": _annotations(),
-        "potentiallyUnsafeConfigAnnotations": sorted((STOP_SIGNAL, ANNOTATION)),
+        "potentiallyUnsafeConfigAnnotations": sorted((STOP_SIGNAL, ANNOTATION, CRUN_ANNOTATIONS)),
     }
 
 

@@ -279,8 +279,9 @@ def _poststop(draft: Draft) -> None:
     from pyrunc.process.hooks import run_poststop
 
     record = new_record(draft)
-    for warning in run_poststop(hooks.sections("poststop"), hook_state(record, status.STOPPED, 0), record.bundle):
-        draft.settings.warn(warning)
+    state = hook_state(record, status.STOPPED, 0)
+    for warning in run_poststop(hooks.sections("poststop"), state, record.bundle, record.annotations):
+        draft.settings.notice(warning)
 
 
 def resources(config: Config) -> "Section | None":

@@ -6,6 +6,7 @@ FILE is a JSON array of objects as in `mounts` of config.json; the errors name i
 
 import posix
 
+from pyrunc.config.crun_words import spell_out
 from pyrunc.config.fields import Config
 from pyrunc.config.load import parse_rows, read, read_all
 from pyrunc.config.validate import validate
@@ -65,6 +66,7 @@ def _change(settings: "Settings", container_id: str, file: str, build: "Build") 
         status.require("mounts", record.id, status_of(entry, record))
         config = saved_config(entry, record)
         config = Config({**config.data, "mounts": rows}, config.bundle)
+        spell_out(config)
         host = probe()
         for warning in validate(config, host):
             settings.warn(warning)

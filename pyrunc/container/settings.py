@@ -10,10 +10,10 @@ class Settings:
     """root: the state directory, absolute. cgroup_manager: "cgroupfs", "systemd" or "disabled".
 
     rootless: None is "auto". warn: takes a warning of one line; a warning never changes the flow of an operation
-    (runtime.md#warnings).
+    (runtime.md#warnings). notice: takes one that is for everybody, as it tells of what has failed and is no error.
     """
 
-    __slots__ = ("cgroup_manager", "debug", "root", "rootless", "warn")
+    __slots__ = ("cgroup_manager", "debug", "notice", "root", "rootless", "warn")
 
     def __init__(
         self,
@@ -23,9 +23,11 @@ class Settings:
         cgroup_manager: str = "cgroupfs",
         rootless: "bool | None" = None,
         debug: bool = False,
+        notice: "Callable[[str], None] | None" = None,
     ) -> None:
         self.root = root
         self.warn = warn
+        self.notice = notice or warn
         self.cgroup_manager = cgroup_manager
         self.rootless = rootless
         self.debug = debug

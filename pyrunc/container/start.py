@@ -159,7 +159,7 @@ def _poststart(settings: "Settings", entry: Entry, record: "Record", config: Con
 
     hooks = config.require("hooks").sections("poststart")
     try:
-        run_hooks(hooks, hook_state(record, status.RUNNING), "poststart", record.bundle)
+        run_hooks(hooks, hook_state(record, status.RUNNING), "poststart", record.bundle, record.annotations)
     except PyruncError:
         from pyrunc.container.delete import delete_locked
 

@@ -10,7 +10,6 @@ import errno
 from posix import O_DIRECTORY, makedev
 
 from pyrunc.config.fields import Config, Section
-from pyrunc.config.idmap_rules import rows
 from pyrunc.errors import ConfigError
 from pyrunc.linux.uapi import (
     AT_EMPTY_PATH,
@@ -135,6 +134,8 @@ def prepare(config: Config, program: Program) -> "Op | None":
 
 def _outside(linux: Section, key: str, device: Device) -> int:
     """The owner's id on the host; for 0, which is the default, one that is not mapped is no error."""
+    from pyrunc.config.idmap_rules import rows
+
     wanted = device.owner[key == "gid"]
     for inner, outer, size in rows(linux, f"{key}Mappings"):
         if inner <= wanted < inner + size:

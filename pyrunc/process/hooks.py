@@ -10,6 +10,7 @@ import select
 import time
 
 from pyrunc.errors import ConfigError, HookError
+from pyrunc.linux.errnos import reason
 from pyrunc.process.signals import DEFAULT
 
 TYPE_CHECKING = False
@@ -19,30 +20,50 @@ if TYPE_CHECKING:
 _TAIL = 4096  # bytes of a failed hook's output in the error
 _CHUNK = 65536  # what a pipe holds
 _SIGKILL = 9
+_OUTPUTS = ((1, "run.oci.hooks.stdout"), (2, "run.oci.hooks.stderr"))
 _UMASK = 0o022  # the runtime's own is 077: what a hook makes is for others too
 
 
-def run_hooks(hooks: "list[Section]", state: bytes, kind: str, cwd: str = "") -> None:
+def run_hooks(
+    hooks: "list[Section]", state: bytes, kind: str, cwd: str = "", annotations: "dict[str, str] | None" = None
+) -> None:
     """Run the hooks of one kind in their order, each with `state` on its stdin; HookError for the first that fails.
 
-    `cwd` is the bundle: runc and crun run hooks in it. A hook has ended when its process has, whoever holds its output.
+    `cwd` is the bundle: runc and crun run hooks in it. A hook has ended when its process has, whoever holds its output,
+    which goes to the files that crun's `annotations` name, or a part of it into the error.
     """
     for index, hook in enumerate(hooks):
         try:
-            _run(hook, state, cwd)
+            _run(hook, state, cwd, annotations or {})
         except HookError as error:
             raise HookError(f"error running {kind} hook #{index}: {error.cause}", hook.pointer) from error
 
 
-def run_poststop(hooks: "list[Section]", state: bytes, cwd: str = "") -> list[str]:
+def run_poststop(
+    hooks: "list[Section]", state: bytes, cwd: str = "", annotations: "dict[str, str] | None" = None
+) -> list[str]:
     """Run all poststop hooks; each failure becomes a warning, and the next runs (runtime.md#lifecycle, SPEC-342)."""
     warnings = []
-    for index, hook in enumerate(hooks):
+    for hook in hooks:
         try:
-            _run(hook, state, cwd)
+            _run(hook, state, cwd, annotations or {})
+        except _StatusError as error:
+            warnings.append(
+                f"{hook.pointer}: poststop hook failed with exit code {error.code}: {error.path}{error.rest}"
+            )
         except (HookError, ConfigError) as error:
-            warnings.append(f"{hook.pointer}: error running poststop hook #{index}: {error.cause}")
+            warnings.append(f"{hook.pointer}: poststop hook failed: {error.cause}")
     return warnings
+
+
+class _StatusError(HookError):
+    """A hook that ended by itself, and not with 0."""
+
+    def __init__(self, path: str, code: int, rest: str) -> None:
+        super().__init__(f"{path}: exit status {code}{rest}")
+        self.path = path
+        self.code = code
+        self.rest = rest
 
 
 def check_hook(hook: "Section") -> "tuple[str, list[str], dict[str, str], int]":
@@ -59,20 +80,21 @@ def check_hook(hook: "Section") -> "tuple[str, list[str], dict[str, str], int]":
     return path, hook.texts("args") or [path], environment, hook.integer("timeout", 1, 2**31 - 1, None) or 0
 
 
-def _run(hook: "Section", state: bytes, cwd: str) -> None:
+def _run(hook: "Section", state: bytes, cwd: str, annotations: dict[str, str]) -> None:
     path, argv, environment, timeout = check_hook(hook)
+    files = _open_outputs(annotations)
     start = time.monotonic()
     reader, stdin = posix.pipe2(posix.O_CLOEXEC)
     output, writer = posix.pipe2(posix.O_CLOEXEC)
     try:
-        pid = _start(path, argv, environment, cwd, (reader, writer, writer))
+        pid = _start(path, argv, environment, cwd, (reader, files.get(1, writer), files.get(2, writer)))
     except BaseException:
         posix.close(stdin)
         posix.close(output)
         raise
     finally:
-        posix.close(reader)
-        posix.close(writer)
+        for fd in (reader, writer, *files.values()):
+            posix.close(fd)
     conversation = _Conversation(pid, stdin, output, state)
     try:
         finished = conversation.hold(start + timeout if timeout else 0.0)
@@ -91,8 +113,24 @@ def _run(hook: "Section", state: bytes, cwd: str) -> None:
         raise HookError(f"{path}: timed out after {timeout} s{conversation.text()}")
     if status:
         code = posix.waitstatus_to_exitcode(status)
-        fate = f"exit status {code}" if code >= 0 else f"killed by signal {-code}"
-        raise HookError(f"{path}: {fate} after {time.monotonic() - start:.2f} s{conversation.text()}")
+        rest = f" after {time.monotonic() - start:.2f} s{conversation.text()}"
+        raise _StatusError(path, code, rest) if code >= 0 else HookError(f"{path}: killed by signal {-code}{rest}")
+
+
+def _open_outputs(annotations: dict[str, str]) -> dict[int, int]:
+    """Descriptors of the files to which crun's annotations send what hooks print, by the hook's number."""
+    files: dict[int, int] = {}
+    for place, key in _OUTPUTS:
+        path = annotations.get(key)
+        if path:
+            flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOCTTY
+            try:
+                files[place] = posix.open(path, flags, 0o600)
+            except OSError as error:
+                for fd in files.values():
+                    posix.close(fd)
+                raise HookError(f'cannot open "{path}": {reason(error.errno)}', f"/annotations/{key}") from error
+    return files
 
 
 def _start(path: str, argv: list[str], environment: dict[str, str], cwd: str, ends: tuple[int, int, int]) -> int:

@@ -9,6 +9,7 @@ import posix
 from errno import EEXIST, EINVAL
 from struct import pack
 
+from pyrunc.config.crun_words import FAIL_UNKNOWN
 from pyrunc.config.fields import Section
 from pyrunc.errors import ConfigError, HostError
 from pyrunc.linux.errnos import reason
@@ -126,6 +127,10 @@ def _add_rules(library: "CDLL", context: "c_void_p", section: Section, default: 
         for index, name in enumerate(rule.texts("names")):
             number = library.seccomp_syscall_resolve_name(name.encode())
             if number == _UNKNOWN:
+                if section.has(FAIL_UNKNOWN):
+                    raise ConfigError(
+                        f"libseccomp {version(library)} knows no system call {name}", f"{rule.at('names')}/{index}"
+                    )
                 continue  # as runc: a profile lists more than this libseccomp or kernel has
             for count, conditions in alternatives:
                 failed = -library.seccomp_rule_add_array(context, action, number, count, conditions)

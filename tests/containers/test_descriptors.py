@@ -132,6 +132,23 @@ def test_a_pidfd_is_sent(box: Box, verb: str) -> None:
         os.close(fd)
 
 
+def test_a_pidfd_is_sent_where_an_annotation_says(box: Box) -> None:
+    """crun(1): run.oci.pidfd_receiver."""
+    path = f"/tmp/{box.id}.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        try:
+            box.create({"annotations": {"run.oci.pidfd_receiver": path}}, "true")
+            fd = received(listener)
+        finally:
+            os.unlink(path)
+    try:
+        assert f"Pid:\t{box.pid}\n" in Path(f"/proc/self/fdinfo/{fd}").read_text()
+    finally:
+        os.close(fd)
+
+
 def test_a_pidfd_socket_that_is_not_there_leaves_nothing(box: Box) -> None:
     box.create({}, "true", flags=("--pidfd-socket", "/no/such"), status=1)
     box.check_clean()

@@ -154,6 +154,13 @@ def test_a_failing_create_hook_undoes_the_container(box: Box, kind: str) -> None
     assert "3" in error
 
 
+def test_a_failing_poststop_hook_is_told(box: Box) -> None:
+    """runtime.md#lifecycle: it must be logged as a warning, and it is no error."""
+    err = box.run(hooks(poststop=hook("exit 3")), "true").err
+    assert err.startswith("pyrunc: warning: /hooks/poststop/0: poststop hook failed with exit code 3: ")
+    assert len(err.splitlines()) == 1
+
+
 def test_a_failing_create_hook_still_leads_to_poststop(box: Box) -> None:
     """SPEC-334: the life cycle goes on at destroy."""
     patch = hooks(createRuntime=hook("exit 1"), poststop=hook(f"echo poststop >> {box.rootfs}/log"))
