@@ -6,7 +6,7 @@ python -m tests.bed start [NAME]            a machine of its own overlay, with p
 python -m tests.bed run [NAME] -- COMMAND   a line of shell in it, as root in /opt/pyrunc
 python -m tests.bed shell [NAME]            a shell in it; without a NAME of one that runs, one that ends with the shell
 python -m tests.bed install [NAME]          the checkout as it is now, again
-python -m tests.bed test [TEST...]          tests in a fresh one: .vm/report/junit.xml and pytest.txt
+python -m tests.bed test [TEST...]          tests in fresh ones: .vm/report/junit.xml and pytest.txt
 python -m tests.bed stop [NAME]             at once, and its overlay is gone
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from tests.bed import build
 from tests.bed.machine import Machine, MachineError, running
-from tests.bed.report import run_tests
+from tests.bed.report import run_all
 
 
 def start(name: str) -> int:
@@ -47,8 +47,7 @@ def shell(name: str) -> int:
 
 def test(tests: Sequence[str]) -> int:
     build.build()
-    with running(f"test-{os.getpid()}", os.environ) as machine:
-        return run_tests(machine, tests)
+    return run_all(tests, os.environ)
 
 
 def main(words: Sequence[str]) -> int:

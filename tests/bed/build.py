@@ -82,14 +82,14 @@ class BuildError(Exception):
 @contextlib.contextmanager
 def step(what: str) -> Iterator[None]:
     """Say what is done, and how long it took."""
-    print(f"vm: {what} ...", end="", flush=True)
+    print(f"vm: {what} ...", flush=True)
     start = time.monotonic()
     try:
         yield
     except BaseException:
-        print(" failed")
+        print(f"vm: {what}: failed after {time.monotonic() - start:.0f} s", flush=True)
         raise
-    print(f" {time.monotonic() - start:.0f} s", flush=True)
+    print(f"vm: {what}: {time.monotonic() - start:.0f} s", flush=True)
 
 
 def run(*argv: object, **environment: str) -> None:

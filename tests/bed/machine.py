@@ -19,7 +19,13 @@ KERNEL_LINE = "root=/dev/vda rw console=ttyS0 quiet mitigations=off psi=1 apparm
 """tsc: no change of clocks while two emulated processors read one, which QEMU 7.2 does not survive each time; panic:
 ends qemu, so that one sees it."""
 TRIES = 3
-SETTINGS = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=20")
+SETTINGS = (
+    "StrictHostKeyChecking=no",
+    "UserKnownHostsFile=/dev/null",
+    "LogLevel=ERROR",
+    "ConnectTimeout=20",
+    "ServerAliveInterval=60",
+)
 
 
 class MachineError(Exception):
@@ -142,9 +148,9 @@ def running(name: str, environment: Mapping[str, str]) -> Iterator[Machine]:
     """A machine that was started for this block, with pyrunc in it. MEMORY and PROCESSORS size it."""
     machine = Machine(name)
     try:
-        with build.step("start"):
+        with build.step(f"start of {name}"):
             machine.start(environment.get("MEMORY", "4G"), int(environment.get("PROCESSORS", "2")))
-        with build.step("pyrunc from the checkout"):
+        with build.step(f"pyrunc from the checkout in {name}"):
             machine.install()
         yield machine
     finally:
