@@ -77,6 +77,8 @@ OPTIONS: dict[str, tuple[int, int, str]] = {
     "tmpcopyup": (FLAG, 0, "tmpcopyup"),
     "idmap": (FLAG, 0, "idmap"),
     "ridmap": (FLAG, 0, "ridmap"),
+    "src-nofollow": (FLAG, 0, "src_nofollow"),  # crun(1)
+    "dest-nofollow": (FLAG, 0, "dest_nofollow"),
     "defaults": (NOTHING, 0, ""),
 }
 
@@ -102,6 +104,7 @@ class ParsedOptions:
     legacy_flags: MS_SILENT, MS_I_VERSION.
     propagation: (MS_*, recursive) in order. data: options of the filesystem, (key, value) or (key, None).
     bind: `bind` or `rbind`; rbind: with the mounts below. ridmap likewise sets idmap.
+    src_nofollow, dest_nofollow: a symlink at the end of that path is what is bound, or covered.
     """
 
     __slots__ = (
@@ -109,6 +112,7 @@ class ParsedOptions:
         "attr_set",
         "bind",
         "data",
+        "dest_nofollow",
         "idmap",
         "legacy_flags",
         "propagation",
@@ -118,12 +122,14 @@ class ParsedOptions:
         "remount",
         "ridmap",
         "sb_flags",
+        "src_nofollow",
         "tmpcopyup",
     )
 
     def __init__(self) -> None:
         self.attr_set = self.attr_clr = self.rec_attr_set = self.rec_attr_clr = self.legacy_flags = 0
         self.bind = self.rbind = self.remount = self.tmpcopyup = self.idmap = self.ridmap = False
+        self.src_nofollow = self.dest_nofollow = False
         self.sb_flags: list[str] = []
         self.propagation: list[tuple[int, bool]] = []
         self.data: list[tuple[str, str | None]] = []
@@ -135,10 +141,8 @@ class ParsedOptions:
         elif field in ("idmap", "ridmap"):
             self.idmap = True
             self.ridmap |= field == "ridmap"
-        elif field == "remount":
-            self.remount = True
         else:
-            self.tmpcopyup = True
+            setattr(self, field, True)
 
     def superblock(self, word: str) -> None:
         opposite = _OPPOSITES.get(word)

@@ -6,6 +6,7 @@ import errno
 from pyrunc.linux.uapi import (
     AT_EMPTY_PATH,
     AT_RECURSIVE,
+    AT_SYMLINK_NOFOLLOW,
     MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH,
     O_CLOEXEC,
@@ -37,10 +38,18 @@ def openat2(
 
 
 def open_tree(
-    program: Program, directory: "Op | int", path: str, *, recursive: bool = False, origin: str = "", to: str = "tree"
+    program: Program,
+    directory: "Op | int",
+    path: str,
+    *,
+    recursive: bool = False,
+    follow: bool = True,
+    origin: str = "",
+    to: str = "tree",
 ) -> Op:
     """open_tree(2): a detached copy of the mount at `path`, with those below it when `recursive`."""
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0) | (0 if path else AT_EMPTY_PATH)
+    flags |= 0 if follow else AT_SYMLINK_NOFOLLOW
     return program.call("open_tree", directory, path, flags, origin=origin, to=to)
 
 

@@ -5,6 +5,7 @@ import errno
 
 from pyrunc.config.fields import Config
 from pyrunc.linux.host import Host
+from pyrunc.linux.uapi import CLONE_NEWNET
 from pyrunc.plan import ops
 from pyrunc.plan.program import Op, Program
 
@@ -148,10 +149,17 @@ class Filesystem:
 
                 cgroup_mount.make(mount, self.host, program, root, private=self.wanted.private("cgroup"))
                 continue
-            tree = mounts.make(mount, program, root, ops.COPY_UP, ordinary=self.host.uid != 0)
+            instead = "/sys" if mount.type == "sysfs" and self._foreign_network() else ""
+            tree = mounts.make(mount, program, root, ops.COPY_UP, ordinary=self.host.uid != 0, instead=instead)
+            if instead and not any(other.destination.startswith("/sys/fs/cgroup") for other in self.mounts):
+                mounts.cover(mount, program, root, "/sys/fs/cgroup")
             if tree is not None:
                 late.append((mount, tree))
         return late
+
+    def _foreign_network(self) -> bool:
+        """Whether sysfs, which shows the network namespace, may belong to another user namespace than the process."""
+        return self.wanted.private("user") and not self.wanted.new(CLONE_NEWNET)
 
     def _devices(self, program: Program, root: Op) -> None:
         """A /dev that is bound from elsewhere is complete, and not ours to fill."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """config.md#mounts by descriptors: each mount gets its flags while it is detached, and is moved onto an open target."""
 
-from posix import O_DIRECTORY
+import errno
+from posix import O_DIRECTORY, O_NOFOLLOW
 
 from pyrunc.linux.mount_flags import ParsedOptions
 from pyrunc.linux.uapi import (
@@ -16,6 +17,7 @@ from pyrunc.linux.uapi import (
     FSPICK_EMPTY_PATH,
     MOUNT_ATTR_IDMAP,
     MOUNT_ATTR_RDONLY,
+    MS_PRIVATE,
     MS_RDONLY,
     MS_SLAVE,
     O_CLOEXEC,
@@ -40,7 +42,13 @@ def open_sources(mounts: list[Mount], program: Program) -> None:
     for mount in mounts:
         if mount.options.bind and not mount.options.remount:
             mount.tree = open_tree(
-                program, AT_FDCWD, mount.source, recursive=mount.options.rbind, origin=mount.origin, to="source"
+                program,
+                AT_FDCWD,
+                mount.source,
+                recursive=mount.options.rbind,
+                follow=not mount.options.src_nofollow,
+                origin=mount.origin,
+                to="source",
             )
             _map_ids(mount, program, mount.tree)
 
@@ -53,10 +61,11 @@ def _map_ids(mount: Mount, program: Program, tree: Op) -> None:
         mount_setattr(program, tree, MOUNT_ATTR_IDMAP, userns=mount.idmap, recursive=deep, origin=origin)
 
 
-def make(mount: Mount, program: Program, root: Op, copy_up: int, *, ordinary: bool) -> "Op | None":
+def make(mount: Mount, program: Program, root: Op, copy_up: int, *, ordinary: bool, instead: str = "") -> "Op | None":
     """Make one mount; the result is its descriptor when it has still to become read-only (`seal`).
 
-    `ordinary`: the caller is no root, and may not look into the helper.
+    `ordinary`: the caller is no root, and may not look into the helper. `instead`: what is bound, with all below it,
+    where the kernel refuses a new mount.
     """
     options = mount.options
     if options.remount:
@@ -68,8 +77,9 @@ def make(mount: Mount, program: Program, root: Op, copy_up: int, *, ordinary: bo
     if options.legacy_flags or any(value and len(value) > _VALUE_MAX for _, value in options.data):
         _mount(mount, program, root)
         return None
-    late = bool(options.attr_set & MOUNT_ATTR_RDONLY) and (mount.type == "tmpfs" or mount.destination == "/dev")
-    tree = _new(mount, program, late=late)
+    late = bool((options.attr_set | options.rec_attr_set) & MOUNT_ATTR_RDONLY)
+    late = late and (mount.type == "tmpfs" or mount.destination == "/dev")
+    tree = _new(mount, program, late=late, instead=instead)
     target = place(mount, program, root, ops.KIND_DIRECTORY)
     if mount.type == "tmpfs":
         _inherit(mount, program, tree, target, copy_up, ordinary=ordinary)
@@ -79,6 +89,22 @@ def make(mount: Mount, program: Program, root: Op, copy_up: int, *, ordinary: bo
         return tree
     program.call("close", tree)
     return None
+
+
+def cover(mount: Mount, program: Program, root: Op, path: str) -> None:
+    """Lay an empty filesystem over a directory of what was mounted, if it has that."""
+    origin, absent = mount.origin, (errno.ENOENT,)
+    resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
+    target = openat2(program, root, path, O_PATH | O_DIRECTORY, resolve, origin=origin, to="target", accept=absent)
+    context = program.call("fsopen", "tmpfs", FSOPEN_CLOEXEC, origin=origin, to="context")
+    program.call("fsconfig", context, FSCONFIG_SET_STRING, "mode", "755", 0, origin=origin)
+    program.call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0, origin=origin)
+    attributes = mount.options.attr_set | MOUNT_ATTR_RDONLY
+    empty = program.call("fsmount", context, FSMOUNT_CLOEXEC, attributes, origin=origin, to="empty")
+    move_mount(program, empty, target, origin=origin)
+    for fd in (context, empty, target):
+        program.call("close", fd)
+    program.here_on_error(target)
 
 
 def seal(mount: Mount, program: Program, tree: Op) -> None:
@@ -108,30 +134,40 @@ def dress(mount: Mount, program: Program, tree: Op) -> None:
         mount_setattr(program, tree, propagation=MS_SLAVE, recursive=True, origin=mount.origin)
 
 
-def _tree_attributes(mount: Mount, program: Program, tree: Op) -> None:
+def _tree_attributes(mount: Mount, program: Program, tree: Op, *, late: bool = False) -> None:
     options = mount.options
-    if options.rec_attr_set or options.rec_attr_clr:
-        mount_setattr(program, tree, options.rec_attr_set, options.rec_attr_clr, recursive=True, origin=mount.origin)
+    attr_set = options.rec_attr_set & ~(MOUNT_ATTR_RDONLY if late else 0)
+    if attr_set or options.rec_attr_clr:
+        mount_setattr(program, tree, attr_set, options.rec_attr_clr, recursive=True, origin=mount.origin)
     for bits, recursive in options.propagation:
         mount_setattr(program, tree, propagation=bits, recursive=recursive, origin=mount.origin)
 
 
-def _new(mount: Mount, program: Program, *, late: bool) -> Op:
+def _new(mount: Mount, program: Program, *, late: bool, instead: str) -> Op:
     """A detached mount of a new superblock: fsopen(2), fsconfig(2), fsmount(2)."""
+    refused = (errno.EPERM,) if instead else ()
     options, origin = mount.options, mount.origin
-    context = program.call("fsopen", mount.type, FSOPEN_CLOEXEC, origin=origin, to="context")
+    context = program.call("fsopen", mount.type, FSOPEN_CLOEXEC, origin=origin, to="context", accept=refused)
     if mount.source:
         program.call("fsconfig", context, FSCONFIG_SET_STRING, "source", mount.source, 0, origin=origin)
     for word in options.sb_flags:
         if not (late and word == "ro"):
             program.call("fsconfig", context, FSCONFIG_SET_FLAG, word, None, 0, origin=origin)
     _data(mount, program, context)
-    program.call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0, origin=origin)
+    made = program.call("fsconfig", context, FSCONFIG_CMD_CREATE, None, None, 0, origin=origin, accept=refused)
     attributes = options.attr_set & ~MOUNT_ATTR_RDONLY if late else options.attr_set
-    tree = program.call("fsmount", context, FSMOUNT_CLOEXEC, attributes, origin=origin, to=mount.type)
-    program.call("close", context)
+    tree = program.call("fsmount", context, FSMOUNT_CLOEXEC, attributes, origin=origin, to=mount.type, accept=refused)
+    if instead:
+        done = program.jump()
+        for op in (context, made, tree):
+            program.here_on_error(op)
+        copy = open_tree(program, AT_FDCWD, instead, recursive=True, origin=origin, to=mount.type)
+        copy.register = tree.register
+        mount_setattr(program, tree, attributes, propagation=MS_PRIVATE, recursive=True, origin=origin)
+        program.here_on_success(done)
+    program.call("close", context, accept=(errno.EBADF,) if instead else ())
     _map_ids(mount, program, tree)
-    _tree_attributes(mount, program, tree)
+    _tree_attributes(mount, program, tree, late=late)
     if mount.label and mount.type == "mqueue":
         # It takes no such option: its root gets the label as any file does
         raw = mount.label.encode()
@@ -154,7 +190,17 @@ def place(mount: Mount, program: Program, root: Op, kind: "Op | int") -> Op:
     into /proc (CVE-2025-52881).
     """
     destination = mount.destination
-    target = program.mkpath(root, destination, kind, origin=mount.origin)
+    if mount.options.dest_nofollow:
+        absent = (errno.ENOENT,)
+        target = openat2(
+            program, root, destination, O_PATH | O_NOFOLLOW, origin=mount.origin, to="target", accept=absent
+        )
+        there = program.jump()
+        program.here_on_error(target)
+        program.mkpath(root, destination, kind, origin=mount.origin).register = target.register
+        program.here_on_success(there)
+    else:
+        target = program.mkpath(root, destination, kind, origin=mount.origin)
     if mount.type in ("proc", "sysfs") or destination in ("/proc", "/sys"):
         program.call("close", target)
         resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS

@@ -8,7 +8,7 @@ from posix import O_RDWR, makedev
 
 from pyrunc.config.fields import Section
 from pyrunc.linux.host import Host
-from pyrunc.linux.uapi import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, S_IFBLK, S_IFCHR, S_IFMT
+from pyrunc.linux.uapi import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT
 from pyrunc.plan.calls import openat2
 from pyrunc.plan.program import Op, Program
 
@@ -20,8 +20,11 @@ _NULL = makedev(1, 3)
 
 
 def compile(process: Section, host: Host, program: Program) -> None:
-    """Give the descriptors to process.user.uid; never a device but a terminal: the host's /dev/null stays root's."""
-    uid = _uid(process)
+    """Give the descriptors to process.user.uid; never a device but a terminal: the host's /dev/null stays root's.
+
+    A pipe gets the group, too, as with crun: it has no other meaning. A file's may be a share's, a terminal's is tty.
+    """
+    uid = _id(process, "uid")
     for fd, facts in enumerate(host.stdio):
         if facts is None:
             continue
@@ -29,7 +32,8 @@ def compile(process: Section, host: Host, program: Program) -> None:
         kind = mode & S_IFMT
         if owner == uid or kind == S_IFBLK or (kind == S_IFCHR and rdev >> 8 & 0xFFF not in _TTY_MAJORS):
             continue
-        program.call("fchown", fd, uid, _KEEP, origin="/process/user/uid", accept=_ACCEPT)
+        gid = _id(process, "gid") if kind == S_IFIFO else _KEEP
+        program.call("fchown", fd, uid, gid, origin="/process/user/uid", accept=_ACCEPT)
 
 
 def reopen_null(host: Host, program: Program, root: Op) -> None:
@@ -51,11 +55,11 @@ def reopen_null(host: Host, program: Program, root: Op) -> None:
 
 def own_terminal(process: Section, program: Program, slave: Op) -> None:
     """The terminal of the container belongs to its user."""
-    uid = _uid(process)
+    uid = _id(process, "uid")
     if uid:
         program.call("fchown", slave, uid, _KEEP, origin="/process/user/uid", accept=_ACCEPT)
 
 
-def _uid(process: Section) -> int:
+def _id(process: Section, key: str) -> int:
     user = process.section("user")
-    return user.integer("uid", 0, 2**32 - 2, 0) if user is not None else 0
+    return user.integer(key, 0, 2**32 - 2, 0) if user is not None else 0

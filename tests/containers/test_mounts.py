@@ -162,3 +162,50 @@ def test_an_overlay_whose_layers_need_many_bytes(box: Box, tmp_path: Path) -> No
 def test_the_mounts_of_the_container_are_not_the_hosts(box: Box) -> None:
     box.start({**mount("/mnt")}, "sleep 100")
     assert str(box.bundle) not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.parametrize("options", [["rro"], ["ro"], ["rro", "tmpcopyup"]], ids=" ".join)
+def test_a_tmpfs_that_is_read_only(box: Box, options: list[str]) -> None:
+    """Also by its recursive option: it takes the mode of the directory, and its files, before it is."""
+    (box.rootfs / "full").mkdir(mode=0o710)
+    (box.rootfs / "full/it").touch()
+    seen = box.run(
+        mount("/full", "tmpfs", "tmpfs", *options), "stat -c %a /full; ls /full; grep ' /full ' /proc/mounts"
+    )
+    assert seen.lines[0] == "710"
+    assert seen.lines[-1].split()[3].split(",")[0] == "ro"
+    assert ("it" in seen.lines) == ("tmpcopyup" in options)
+
+
+def test_symlinks_that_are_not_followed(box: Box, tmp_path: Path) -> None:
+    """crun(1): src-nofollow binds a symlink itself, dest-nofollow covers one."""
+    (tmp_path / "file").write_text("content")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (box.rootfs / "target").symlink_to("nowhere")
+    source = str(tmp_path / "link")
+    both = mount("/target", "bind", source, "bind", "src-nofollow", "dest-nofollow")
+    assert box.run(both, "readlink /target").out == str(tmp_path / "file")
+    one = mount("/target", "bind", source, "bind", "dest-nofollow")
+    assert box.run(one, "cat /target").out == "content"
+    new = mount("/new/deep", "bind", source, "bind", "dest-nofollow")
+    assert box.run(new, "cat /new/deep").out == "content"
+    assert not (box.rootfs / "nowhere").exists()
+
+
+@pytest.mark.parametrize("cgroup", [True, False])
+def test_sysfs_of_a_network_that_another_user_namespace_owns(box: Box, cgroup: bool) -> None:
+    """The kernel refuses a new mount: the host's is bound, with the flags on all of it, and no cgroups of the host."""
+    ids = [{"containerID": 0, "hostID": 0, "size": 1}]
+    linux: Patch = {"namespaces": [{"type": name} for name in ("pid", "mount", "user")]}
+    patch: Patch = {"linux": {**linux, "uidMappings": ids, "gidMappings": ids}}
+    rows = [{"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro", "nosuid", "noexec", "nodev"]}]
+    if cgroup:
+        rows.append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]})
+    seen = box.run(
+        patch | {"+mounts": rows}, "ls -d /sys/class/net; ls /sys/fs/cgroup | wc -l; grep ' /sys' /proc/mounts"
+    )
+    assert seen.lines[0] == "/sys/class/net"
+    assert (int(seen.lines[1]) > 0) == cgroup
+    flags = [line.split()[3].split(",")[0] for line in seen.lines[2:] if cgroup is False or "cgroup" not in line]
+    assert flags
+    assert set(flags) == {"ro"}

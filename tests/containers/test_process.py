@@ -190,6 +190,7 @@ def test_output_and_error_are_two(box: Box) -> None:
 def test_standard_streams_can_be_opened_again_by_the_user(box: Box) -> None:
     user = {"uid": 1000, "gid": 1000}
     assert box.run(process(user=user), "echo out > /dev/stdout; echo err > /dev/stderr").out == "out"
+    assert box.run(process(user=user), "stat -L -c %u:%g /dev/stdout").out == f"{user['uid']}:{user['gid']}"
 
 
 def test_the_name_and_root_of_the_process(box: Box) -> None:
