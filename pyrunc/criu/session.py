@@ -6,7 +6,7 @@
            ─── done ────▶
            ◀── response ─
 
-criu is never killed: it must take its parasite code out of the processes that it looks at before it ends.
+A criu that dumps is never killed: it must take its parasite code out of the processes before it ends.
 """
 
 import posix
@@ -30,7 +30,7 @@ OLDEST = 31600
 
 _PLACES = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKET_MAX = 1 << 16
-_X_OK = 1
+_X_OK, _SIGKILL = 1, 9
 _END = 3
 _ENDED = "criu ended without an answer"
 
@@ -141,9 +141,17 @@ class Session:
                 posix.close(fd)
             raise
 
-    def close(self) -> int:
+    def close(self, *, kill: bool = False) -> int:
         """Hang up, and wait until criu has ended; its wait status, 0 when it was reaped before."""
         self._socket.close()
+        if kill and self.pid:
+            import _signal
+
+            pidfd = posix.pidfd_open(self.pid)  # not reaped yet, so the number is still criu's
+            try:
+                _signal.pidfd_send_signal(pidfd, _SIGKILL)
+            finally:
+                posix.close(pidfd)
         status = 0
         while self.pid:
             try:
