@@ -357,9 +357,10 @@ class Restoration:
         return []
 
     def kill(self) -> None:
-        """End what criu has made; criu itself ends when it is not answered any more."""
+        """End criu, which is in the container's cgroup, with all that it has made; it might not end by itself."""
         if self._talk is not None:
-            self._talk.close()
+            self._draft.cgroup.signal(9)
+            self._talk.close(kill=True)
         if self._pidfd < 0:
             return
         import _signal
