@@ -56,8 +56,20 @@ def argv(folder: Path, *flags: str) -> list[str]:
     return [
         *("dockerd", "--config-file", str(configuration(folder)), "--host", f"unix://{folder}/docker.sock"),
         *("--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"),
+        *("--containerd", f"{folder}/containerd.sock"),
         *("--exec-opt", f"native.cgroupdriver={engines.CGROUPS}", *flags),
     ]
+
+
+def containerd(folder: Path) -> contextlib.AbstractContextManager[int]:
+    """Containerd for dockerd, which gives one of its own 15 seconds to start: too few for an emulated machine."""
+    settings = folder / "containerd.toml"
+    settings.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+    socket = f"{folder}/containerd.sock"
+    argv = ["containerd", "--config", str(settings), "--address", socket]
+    argv += ["--root", f"{folder}/containerd", "--state", f"{folder}/tasks"]
+    ready = lambda: engines.call("ctr", "--address", socket, "version").status == 0  # noqa: E731
+    return engines.daemon(argv, folder / "containerd.log", ready, {})
 
 
 @contextlib.contextmanager
@@ -68,7 +80,7 @@ def dockerd(folder: Path, *flags: str, keep: bool = False) -> Iterator[Docker]:
     docker = Docker(folder)
     up = lambda: docker("version").status == 0  # noqa: E731
     env = {"DOCKER_BUILDKIT_RUNC_COMMAND": str(build_runtime(folder))}
-    with engines.daemon(argv(folder, *flags), folder / "log", up, env) as docker.pid:
+    with containerd(folder), engines.daemon(argv(folder, *flags), folder / "log", up, env) as docker.pid:
         try:
             if docker("image", "inspect", "bb").status:
                 docker.ok("import", str(engines.image(folder)), "bb")

@@ -133,8 +133,9 @@ def daemon(argv: Sequence[str], log: Path, ready: Callable[[], bool], env: Mappi
     try:
         deadline = time.monotonic() + SECONDS
         while not ready():
-            assert process.poll() is None, log.read_text("utf-8", "replace")
-            assert time.monotonic() < deadline, f"{argv[0]} is not ready: {log.read_text('utf-8', 'replace')}"
+            said = log.read_text("utf-8", "replace")[-2000:]
+            assert process.poll() is None, f"{argv[0]} ended: {said}"
+            assert time.monotonic() < deadline, f"{argv[0]} is not ready: {said}"
             time.sleep(0.1)
         yield process.pid
     finally:

@@ -80,13 +80,6 @@ def test_stats(docker: Docker) -> None:
     assert seen["MemUsage"].endswith(" / 64MiB")
 
 
-@controllers
-def test_io_weight_or_limit(docker: Docker) -> None:
-    device = next(path for path in Path("/dev").glob("vd?"))
-    script = "cat /sys/fs/cgroup/io.max"
-    assert "rbps=1048576" in docker.ok("run", "--rm", "--device-read-bps", f"{device}:1mb", "bb", "sh", "-c", script)
-
-
 def test_read_only(docker: Docker) -> None:
     flags = ("--read-only", "--tmpfs", "/tmp")
     result = docker("run", "--rm", *flags, "bb", "sh", "-c", "touch /tmp/x && echo tmpfs; touch /x")
