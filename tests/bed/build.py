@@ -233,6 +233,7 @@ def build() -> None:
         ("Python packages", python, lambda: make_python(needed)),
         (f"disk of {DISK_SIZE}", digest(python, DISK_SIZE), make_disk),
     )
+    LOG.unlink(missing_ok=True)
     stamps = FOLDER / "stamps.json"
     done = json.loads(stamps.read_text()) if stamps.exists() else []
     for index, (what, made_from, make) in enumerate(steps):
