@@ -54,7 +54,7 @@ LINK = (
     # Fixed addresses, as Debian's own python3.11 has: relocating 1 MB of data costs 80 page faults at each start
     "-no-pie",
     *(() if os.environ.get("KEEP_SYMBOLS") else ("-s",)),
-    "-Wl,--build-id=none,--gc-sections",
+    "-Wl,--build-id=none,--gc-sections,--wrap=_Py_Deepfreeze_Init",
 )
 
 

@@ -2,6 +2,7 @@
 """Writing to the cache of compiled filters (seccomp/cache.py), after a profile had to be compiled."""
 
 import posix
+import sys
 from time import time_ns
 
 from pyrunc.seccomp.cache import identity
@@ -27,7 +28,12 @@ def keep(folder: int, name: str, content: bytes, most: int) -> None:
 
 
 def library() -> bytes:
-    """The identity of the libseccomp that this process has loaded; b"", with which no file is taken, if not found."""
+    """The identity of the libseccomp that this process has loaded; b"", with which no file is taken, if not found.
+
+    The one-file binary has it inside, so that its own identity is the library's.
+    """
+    if "_onefile" in sys.builtin_module_names:
+        return identity("/proc/self/exe")
     with open("/proc/self/maps", "rb") as maps:
         for line in maps:
             place = line.find(b"/")
