@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# make setup | demo | test | vm | vm-shell | test-vm | check | format | golden | binary | install PREFIX=/usr/local |
-#      install-pip | uninstall | clean
+# make setup | demo | test | vm | vm-shell | test-vm | check | format | golden | binary | bench |
+#      install PREFIX=/usr/local | install-pip | uninstall | clean
 
 PREFIX ?= /usr/local
 # The first interpreter that is new enough.
@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-v2view vm vm-shell test-vm check format golden unit test-pythons binary install install-pip uninstall clean
+.PHONY: setup demo test test-v2view vm vm-shell test-vm check format golden unit test-pythons binary bench install install-pip uninstall clean
 
 # .venv/bin/pyrunc, working on the sources of this folder.
 setup: .venv/setup.stamp pyrunc/init/pyrunc-init
@@ -89,6 +89,13 @@ binary: dist/pyrunc
 dist/pyrunc: $(ONEFILE) $(PACKAGE) pyrunc/init/pyrunc-init | .venv/setup.stamp
 	@.ci/packages '$(PYTHON)' binary
 	/usr/bin/python3.11 -B -m onefile.build $@ build/onefile
+
+# dist/pyrunc, the pip form, runc and crun in turn: times, ratios, memory, limits; root. RUNC= and CRUN= name other ones.
+# BENCH='--rounds 10 --only small' is a short one; JSON and a picture are in build/bench.
+bench: .venv/setup.stamp pyrunc/init/pyrunc-init
+	@$(MAKE) --no-print-directory binary || echo 'bench: without the one-file binary'
+	@.ci/packages '$(PYTHON)' bench || true # a peer that is missing is named
+	RUNC='$(RUNC)' CRUN='$(CRUN)' $(BIN)/python -m tests.bench $(BENCH)
 
 # The one-file binary where it can be built, else the package in a virtual environment.
 install:

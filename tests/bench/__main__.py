@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""make bench: `python -m tests.bench [OUTPUT] [--rounds N] [--crowd N] [--only PART…]`, as root.
+
+The runtimes are dist/pyrunc (PYRUNC=), the package as pip installs it, runc (RUNC=) and crun (CRUN=), each warm and in
+turn. Where the host has cgroup v1, everything is measured again where cgroup2 is alone: crun needs that.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.bench import bundles, crowd, picture, report, verbs
+from tests.bench.runtimes import CHECKOUT, PIP, Runtime, find
+
+PARTS = ("small", "engine", "list", "crowd")
+UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("output", nargs="?", type=Path, default=CHECKOUT / "build/bench/result")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--crowd", type=int, default=500)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--view", choices=("host", "cgroup2"), default="host")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("bench: needs root, as the runtimes do that it compares")
+    if options.view == "host":
+        _install_pip_form()
+    view = "cgroup2" if UNIFIED.exists() else "cgroup v1"
+    result = measure(options, view)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    path = options.output.with_name(f"{options.output.name}-{view.replace(' ', '-')}")
+    path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    if "small" in result:
+        title = f"one container, ms: median and quartiles ({view})"
+        path.with_suffix(".svg").write_text(picture.svg(title, result["small"]), "utf-8")
+    print(f"\n{path}.json, .svg", flush=True)
+    if options.view == "host" and not UNIFIED.exists():
+        again = [sys.executable, "-m", "tests.bench", *sys.argv[1:], "--view", "cgroup2"]
+        view = str(CHECKOUT / "tests/v2view")
+        raise SystemExit(subprocess.run([view, *again], check=False, cwd=CHECKOUT).returncode)
+
+
+def measure(options: argparse.Namespace, view: str) -> dict[str, Any]:
+    """All parts, printed as they are there; {"machine", "versions", part: …, "ratios": {part: …}}."""
+    folder = Path(tempfile.mkdtemp(prefix="pyrunc-bench-"))
+    try:
+        quick = bundles.make(folder, "small", ["/bin/true"])
+        runtimes = find(folder / "state", quick)
+        result: dict[str, Any] = {"machine": _machine(view), "versions": {one.name: one.version() for one in runtimes}}
+        print(f"{view}: {json.dumps(result['versions'])}", flush=True)
+        sleeper = bundles.make(folder, "small", ["sleep", "1000"])
+        for kind in [kind for kind in ("small", "engine") if kind in options.only]:
+            long = bundles.make(folder, kind, ["sleep", "1000"])
+            short = bundles.make(folder, kind, ["/bin/true"])
+            _table(result, kind, view, verbs.rounds(runtimes, long, short, options.rounds))
+        if "list" in options.only:
+            _table(result, "list", f"{view}, 100 alive", verbs.lists(runtimes, sleeper, 100, options.rounds))
+        if "crowd" in options.only:
+            result["crowd"] = {one.name: _crowd(one, folder, sleeper, quick, options.crowd) for one in runtimes}
+            print("\n".join(report.crowd_lines(result["crowd"])), flush=True)
+        result["left"] = _left(folder)
+        print(f"\nprocesses left behind: {len(result['left'])}", flush=True)
+        return result
+    finally:
+        shutil.rmtree(folder)
+
+
+def _table(result: dict[str, Any], kind: str, title: str, table: verbs.Table) -> None:
+    result[kind] = report.summary(table)
+    result.setdefault("ratios", {})[kind] = report.ratios(result[kind])
+    print("\n".join(report.lines(f"{kind} ({title})", result[kind])), flush=True)
+
+
+def _crowd(runtime: Runtime, folder: Path, sleeper: Path, quick: Path, count: int) -> dict[str, float]:
+    memory = crowd.init_memory(runtime, sleeper)
+    least = crowd.least(runtime, folder)
+    creates = crowd.last_of(runtime, sleeper, count)
+    return {
+        **{f"peak memory of {verb}, KiB": kib for verb, kib in crowd.peaks(runtime, sleeper, quick).items()},
+        "init of a created container, PSS KiB": memory["pss"],
+        "init of a created container, private KiB": memory["private"],
+        "least memory limit, KiB": least["memory"] / 1024,
+        "least pids limit": least["pids"],
+        "100 runs one after another, s": crowd.many(runtime, quick, 100, 1),
+        "100 runs, 16 at a time, s": crowd.many(runtime, quick, 100, 16),
+        "first create, ms": creates["first"],
+        f"create number {count}, ms": creates["last"],
+    }
+
+
+def _left(folder: Path) -> list[str]:
+    """Processes that still name the folder of this run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in words or words.startswith(("pyrunc-init", "pyrunc:init")):
+            found.append(words)
+    return found
+
+
+def _machine(view: str) -> dict[str, Any]:
+    return {
+        "cgroups": view,
+        "kernel": platform.release(),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg(),
+        "python": platform.python_version(),
+    }
+
+
+def _install_pip_form() -> None:
+    """The package of this checkout as a wheel of it, compiled, with the interpreter that runs this."""
+    shutil.rmtree(PIP, ignore_errors=True)
+    words = ["install", "--quiet", "--no-deps", "--ignore-installed", "--prefix", str(PIP), str(CHECKOUT)]
+    subprocess.run([sys.executable, "-m", "pip", *words], check=True)
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    (PIP / "bin" / name).symlink_to(Path(sys.executable).resolve())
+
+
+if __name__ == "__main__":
+    main()
