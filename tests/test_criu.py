@@ -215,7 +215,7 @@ def test_where_they_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_program_gives_sources_the_flags_of_their_rows() -> None:
     """Before criu is executed: it would leave the second of two equal binds without (seen with 4.2)."""
-    listing = program_of.compile(MOUNTS, Host(), "/s", 1, ["/sbin/criu", "swrk", "64"], ["PATH=/bin"], 0).listing()
+    listing = program_of.compile(MOUNTS, Host(), "/s", 1, ["/sbin/criu", "swrk", "64"], ["PATH=/bin"]).listing()
     order = [
         next(n for n, line in enumerate(listing) if text in line)
         for text in (

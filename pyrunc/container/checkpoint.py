@@ -5,6 +5,7 @@ import posix
 
 from pyrunc.config.dump import dump
 from pyrunc.config.fields import Config
+from pyrunc.container.criu_yard import Yard
 from pyrunc.container.query import status_of
 from pyrunc.container.start import saved_config
 from pyrunc.criu import messages, mounts, session
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pyrunc.criu.mounts import Pair
     from pyrunc.criu.options import Options
     from pyrunc.state.record import Record
+    from pyrunc.state.store import Entry
 
 LOG = "dump.log"
 DESCRIPTORS = "descriptors.json"
@@ -49,7 +51,7 @@ def checkpoint(settings: "Settings", container_id: str, options: "Options") -> N
             add_mount(config, f"{entry.path}/{FOLDER}")
         criu = ready("checkpoint")
         try:
-            _dump(criu, record, config, options, paused=before == status.PAUSED)
+            _dump(criu, entry, record, config, options, paused=before == status.PAUSED)
         finally:
             options.close()
         if not options.leave_running:
@@ -69,7 +71,7 @@ def ready(verb: str) -> str:
     return criu
 
 
-def _dump(criu: str, record: "Record", config: Config, options: "Options", *, paused: bool) -> None:
+def _dump(criu: str, entry: "Entry", record: "Record", config: Config, options: "Options", *, paused: bool) -> None:
     if options.pre_dump:
         lack = "criu cannot track changes of memory on this kernel (CONFIG_MEM_SOFT_DIRTY)"
         session.require(criu, "mem_track", "--pre-dump", lack)
@@ -87,12 +89,15 @@ def _dump(criu: str, record: "Record", config: Config, options: "Options", *, pa
     freezer = cgroup.paths.get("" if cgroup.mode == "v2" else "freezer")
     if freezer:
         request["freeze_cgroup"] = freezer
+    yard = Yard(entry)
+    request["cgroup_yard"] = yard.path or None
     talk = session.start(criu)
     try:
         response = talk.ask({"type": kind, "opts": request}, lambda name, _, __: _notice(options, name))
     finally:
         # After a pre-dump criu waits for the next one until we hang up
         talk.close()
+        yard.remove()
         if not paused and status.is_alive(record):
             cgroup.thaw()
     if not response.get("success"):

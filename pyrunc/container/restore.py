@@ -8,14 +8,16 @@ helper's conversation stands criu's, which is started in the container's cgroup 
 import posix
 import select
 
-from pyrunc.container.checkpoint import DESCRIPTORS, EXTERNAL, ready, real
+from pyrunc.container import criu_yard, restore_request
+from pyrunc.container.checkpoint import ready
 from pyrunc.container.launch import Draft, check_terminal, new_record, resources, undo
 from pyrunc.container.launch import Options as Wanted
-from pyrunc.criu import messages, mounts, session
-from pyrunc.errors import ConfigError, HostError
+from pyrunc.criu import messages, session
+from pyrunc.errors import HostError
 from pyrunc.linux.errnos import reason
+from pyrunc.linux.uapi import CLONE_NEWNET
+from pyrunc.plan import ops
 from pyrunc.plan import restore as program_of
-from pyrunc.process.look import View
 from pyrunc.process.spawn import spawn
 from pyrunc.state import journal, status
 from pyrunc.state.store import CONFIG, Entry, claim
@@ -23,14 +25,12 @@ from pyrunc.state.store import CONFIG, Entry, claim
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.container.settings import Settings
-    from pyrunc.criu.messages import Message
     from pyrunc.criu.options import Options
     from pyrunc.criu.session import Session
     from pyrunc.state.record import Record
 
 LOG = "restore.log"
 _KILL_SECONDS = 10
-_FILE_MAX = 65536
 
 
 def restore(
@@ -178,12 +178,13 @@ class Restoration:
             posix.close(directory)
 
     def _restore(self) -> None:
-        inherited = self._namespaces()
+        draft = self._draft
+        inherited = restore_request.namespaces(draft)
         try:
             talk = self._talk = self._start([fd for _, fd in inherited])
             # criu mounts below its log's directory: that must be of its own mount namespace
             self._options.reopen(f"/proc/{talk.pid}/root")
-            request = self._request(inherited, talk.pid)
+            request = restore_request.compose(draft, self._options, self._entry.path, inherited, talk.pid)
             response = talk.ask({"type": messages.RESTORE, "opts": request}, self._notice)
         finally:
             for _, fd in inherited:
@@ -193,20 +194,6 @@ class Restoration:
             raise session.failure(messages.RESTORE, response, self._options.said())
         if ended:
             raise session.failure(messages.RESTORE, {}, self._options.said())
-
-    def _namespaces(self) -> list[tuple[str, int]]:
-        """The namespaces that criu is to find as descriptors: (key, descriptor)."""
-        found = []
-        for word, (_, key) in EXTERNAL.items():
-            if word in self._draft.wanted.paths:
-                _, path, pointer = self._draft.wanted.paths[word]
-                try:
-                    found.append((key, posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)))
-                except OSError as error:
-                    for _, fd in found:
-                        posix.close(fd)
-                    raise ConfigError(f"{path}: {reason(error.errno)}", pointer) from error
-        return found
 
     def _start(self, given: list[int]) -> "Session":
         """criu, in the container's cgroup and in a mount namespace of its own; the parent of what it makes is ours."""
@@ -218,7 +205,14 @@ class Restoration:
             argv = [self._criu, "swrk", str(program_of.FIRST)]
             environment = ["=".join(pair) for pair in session.environment().items()]
             program = program_of.compile(
-                draft.config, draft.host, self._entry.path, 1 + len(given), argv, environment, preserve
+                draft.config,
+                draft.host,
+                self._entry.path,
+                1 + len(given),
+                argv,
+                environment,
+                preserve,
+                criu_yard.unified(),
             )
             inputs = {f"criu {place}": fd for place, fd in enumerate((theirs, *given))}
             if any(name.startswith("idmap ") for name in program.inputs):
@@ -248,65 +242,11 @@ class Restoration:
         helper.close()
         return talk
 
-    def _request(self, inherited: list[tuple[str, int]], pid: int) -> "Message":
-        draft = self._draft
-        fds: list[Message] = [{"key": key, "fd": program_of.FIRST + 1 + n} for n, (key, _) in enumerate(inherited)]
-        fds += [
-            {"key": key, "fd": fd} for fd, key in enumerate(self._described()) if key.startswith(("pipe:", "file["))
-        ]
-        joined = [
-            {"ns": "mnt" if word == "mount" else word, "ns_file": path}
-            for word, (_, path, _) in draft.wanted.paths.items()
-            if word not in EXTERNAL
-        ]
-        if "cgroup" in draft.wanted.paths:
-            raise ConfigError("CRIU can join no cgroup namespace", draft.wanted.paths["cgroup"][2])
-        return {
-            **self._options.request(draft.config),
-            "root": self._record.rootfs,
-            "rst_sibling": True,
-            "evasive_devices": True,
-            "inherit_fd": fds,
-            "join_ns": joined,
-            "ext_mnt": self._mounts(),
-            "cg_root": _cgroups(pid),
-        }
-
-    def _mounts(self) -> "list[mounts.Pair]":
-        draft = self._draft
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            rows = mounts.table(file.read())
-        bound = draft.host.cgroups if draft.cgroup.mode != "v2" and not draft.wanted.private("cgroup") else ()
-        view = View(0, self._record.rootfs)
-        try:
-            below = real(view, "/")
-            return mounts.sources(draft.config, rows, lambda path: real(view, path, below), self._entry.path, bound)
-        finally:
-            view.close()
-
-    def _described(self) -> list[str]:
-        """What 0, 1 and 2 were connected with: pipes and files there are to be ours."""
-        from pyrunc.config.load import parse
-
-        path = f"{self._options.image_path}/{DESCRIPTORS}"
-        try:
-            fd = posix.open(
-                DESCRIPTORS, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK, dir_fd=self._options.images
-            )
-            try:
-                data = posix.read(fd, _FILE_MAX)
-            finally:
-                posix.close(fd)
-        except OSError as error:
-            raise HostError(f"{path}: {reason(error.errno)}: is it a checkpoint of a container?") from error
-        found = parse(b'{"list":%s}' % data, path)["list"]
-        if type(found) is not list or not all(type(text) is str for text in found):
-            raise HostError(f"{path}: is no list of texts")
-        return [str(text) for text in found[:3]]
-
     def _notice(self, name: str, pid: int, descriptors: list[int]) -> None:
         if name == "setup-namespaces":
             self._born(pid)
+            if self._draft.wanted.new(CLONE_NEWNET):
+                self._loopback()
             self._hooks()
         elif name == "post-restore":
             self._born(pid)
@@ -326,6 +266,22 @@ class Restoration:
         self._pidfd = posix.pidfd_open(pid)
         self._record.bind(pid)
         journal.note(self._entry, journal.PROCESS, f"{pid} {self._record.start}")
+
+    def _loopback(self) -> None:
+        """Criu leaves a network namespace empty, and `lo` in it down."""
+        program = program_of.loopback(self._draft.host)
+        helper = spawn(program, {"init": self._pidfd}, 0)
+        try:
+            report = helper.report()
+            if report is None or report.kind != ops.REPORT_SYNC:
+                from pyrunc.process.explain import failure
+
+                if report is None:
+                    raise HostError("pyrunc-init was killed while it set up the network namespace")
+                raise failure(program, report, helper.pid, None, self._record.rootfs)
+        finally:
+            helper.close()
+            helper.reap()
 
     def _hooks(self) -> None:
         """Those that an engine sets the network up with, as runc runs them here; the others are of another start."""
@@ -377,13 +333,3 @@ class Restoration:
             posix.waitpid(self.pid, 0)
         except ChildProcessError:
             pass
-
-
-def _cgroups(pid: int) -> "list[Message]":
-    """Where criu is, in each hierarchy: below it the container's cgroups are made, as they were below the old ones."""
-    found: list[Message] = []
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            _, controllers, path = line.rstrip("\n").split(":", 2)
-            found += [{"ctrl": name, "path": path} for name in controllers.split(",")]
-    return found

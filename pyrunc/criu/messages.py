@@ -69,6 +69,7 @@ OPTIONS: "Table" = {
     "config_file": (51, TEXT),
     "tcp_close": (52, FLAG),
     "lsm_profile": (53, TEXT),
+    "cgroup_yard": (60, TEXT),
     "lsm_mount_context": (63, TEXT),
     "network_lock": (64, NUMBER),
 }

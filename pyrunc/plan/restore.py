@@ -14,6 +14,7 @@ from pyrunc.config.fields import Config
 from pyrunc.linux.host import Host
 from pyrunc.linux.uapi import (
     AT_FDCWD,
+    CLONE_NEWNET,
     CLONE_NEWNS,
     FSCONFIG_CMD_CREATE,
     FSCONFIG_SET_STRING,
@@ -25,7 +26,7 @@ from pyrunc.linux.uapi import (
     O_CLOEXEC,
     O_PATH,
 )
-from pyrunc.plan import idmap, mount_row, mounts, ops, rootfs
+from pyrunc.plan import idmap, mount_row, mounts, ops, rootfs, session
 from pyrunc.plan.calls import mount_setattr, move_mount, open_tree
 from pyrunc.plan.program import Op, Program
 
@@ -36,11 +37,19 @@ FIRST = 64
 
 
 def compile(
-    config: Config, host: Host, folder: str, given: int, argv: list[str], environment: list[str], preserve: int
+    config: Config,
+    host: Host,
+    folder: str,
+    given: int,
+    argv: list[str],
+    environment: list[str],
+    preserve: int = 0,
+    unified: str = "",
 ) -> Program:
     """`folder`: a directory that criu does not need: it finds the sources of binds there, by the index of their rows,
     and `null`, that of masked files. `given`: how many descriptors criu gets, of the inputs "criu 0", …; `argv` begins
-    with its absolute path; `preserve` descriptors from 3 on stay open for it, too.
+    with its absolute path; `preserve` descriptors from 3 on stay open for it, too. `unified`: where cgroup2 is, which
+    criu finds in the folder under that name.
     """
     program = Program(host.machine)
     program.call("close_range", program.input("first free"), _ALL, 0)
@@ -53,11 +62,21 @@ def compile(
     program.call("setns", home, CLONE_NEWNS)
     program.call("close", home)
     program.call("close", _enter(config, program))
-    _sources(config, program, folder)
+    _sources(config, program, folder, unified)
     for place in range(given):
         # dup3(2) leaves out close-on-exec
         program.call("dup3", program.input(f"criu {place}"), FIRST + place, 0)
     program.exec(argv[:1], ["criu", *argv[1:]], environment, origin="")
+    return program
+
+
+def loopback(host: Host) -> Program:
+    """Set `lo` up in the network namespace of the input "init", a pidfd."""
+    program = Program(host.machine)
+    program.call("close_range", program.input("first free"), _ALL, 0)
+    program.call("setns", program.input("init"), CLONE_NEWNET)
+    session.loopback(program)
+    program.sync(ops.READY, "ready")
     return program
 
 
@@ -70,7 +89,7 @@ def _enter(config: Config, program: Program) -> Op:
     return root
 
 
-def _sources(config: Config, program: Program, folder: str) -> None:
+def _sources(config: Config, program: Program, folder: str, unified: str) -> None:
     rows = [mount for mount in mount_row.read(config) if mount.options.bind and not mount.options.remount]
     null = program.call("openat", AT_FDCWD, "/dev/null", O_PATH | O_CLOEXEC, 0, to="null")
     idmap.assign(rows, config, program)
@@ -86,6 +105,10 @@ def _sources(config: Config, program: Program, folder: str) -> None:
             mounts.dress(mount, program, mount.tree)
             name = mount.origin.rpartition("/")[2]
             move_mount(program, mount.tree, program.mkpath(root, f"/{name}", mount.tree), origin=mount.origin)
+    if unified:
+        # No symlink: criu's tasks look it up when their root is another
+        cgroups = open_tree(program, AT_FDCWD, unified, to="cgroups")
+        move_mount(program, cgroups, program.mkpath(root, "/unified", ops.KIND_DIRECTORY))
     tree = open_tree(program, null, "", to="null_tree")
     mount_setattr(program, tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
     move_mount(program, tree, program.mkpath(root, "/null", ops.KIND_FILE))

@@ -80,6 +80,7 @@ def test_it_goes_on_counting(box: Box, images: Path) -> None:
     assert box.status == "running"
     assert int(pid_file.read_text()) == box.pid
     assert box.exec("cat /proc/1/comm").out == "sh"
+    assert "inet addr:127.0.0.1" in box.exec("ifconfig lo").out
     box.pyrunc("kill", box.id, "KILL")
     box.until("stopped")
 
@@ -169,6 +170,21 @@ def test_it_is_in_its_cgroup_with_its_limits(box: Box, images: Path) -> None:
     restore(box, images)
     assert Path(f"/proc/{box.pid}/cgroup").read_text() == before
     assert (box.cgroup("pids") / "pids.max").read_text() == "17\n" if box.cgroup("pids").exists() else True
+
+
+def test_the_host_keeps_the_flags_of_its_cgroups(box: Box, images: Path) -> None:
+    """A mount of cgroup2 by criu would take nsdelegate from systemd's (seen with 4.1)."""
+
+    def flags() -> list[str]:
+        rows = Path("/proc/self/mountinfo").read_text().splitlines()
+        return sorted(row.partition(" - ")[2] for row in rows if " - cgroup2 " in row)
+
+    before = flags()
+    counting(box)
+    checkpoint(box, images)
+    assert flags() == before
+    restore(box, images)
+    assert flags() == before
 
 
 def test_a_file_of_the_host_as_output(box: Box, images: Path) -> None:

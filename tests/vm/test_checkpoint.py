@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""podman container checkpoint and restore: within one machine, and by an archive as into another one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vm import engines
+from tests.vm.podman import Podman
+from tests.vm.podman import podman as commanded
+
+pytestmark = [pytest.mark.root, pytest.mark.criu, pytest.mark.timeout(900), engines.needs("podman", "criu")]
+
+COUNT = "i=0; while :; do i=$((i+1)); echo $i > /count.new; mv /count.new /count; echo tick $i; sleep 0.2; done"
+
+
+@pytest.fixture(scope="module", name="podman")
+def engine() -> Iterator[Podman]:
+    with commanded() as podman:
+        yield podman
+
+
+@pytest.fixture
+def box(podman: Podman, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a container that counts."""
+    name = request.node.name.replace("_", "-")
+    podman.ok("run", "--detach", "--name", name, "bb", "sh", "-c", COUNT)
+    engines.until(lambda: count(podman, name) > 3)
+    yield name
+    podman.ok("rm", "--all", "--force", "--time", "0")
+
+
+def count(podman: Podman, name: str) -> int:
+    """How far it has counted; 0 as long as it has not begun."""
+    seen = podman("exec", name, "cat", "/count").out.strip()
+    return int(seen) if seen.isdigit() else 0
+
+
+def goes_on(podman: Podman, name: str, after: int) -> None:
+    engines.until(lambda: count(podman, name) > after)
+
+
+def status(podman: Podman, name: str) -> str:
+    return podman.inspect(name, "{{.State.Status}} {{.State.Checkpointed}}")
+
+
+def test_checkpoint_and_restore(podman: Podman, box: str) -> None:
+    before = count(podman, box)
+    podman.ok("container", "checkpoint", box)
+    assert status(podman, box) == "exited true"
+    podman.ok("container", "restore", box)
+    goes_on(podman, box, before)
+    assert status(podman, box) == "running false"
+    assert f"tick {before + 1}" in podman.ok("logs", box)
+
+
+def test_leave_running(podman: Podman, box: str) -> None:
+    podman.ok("container", "checkpoint", "--leave-running", box)
+    assert status(podman, box).startswith("running ")
+    goes_on(podman, box, count(podman, box))
+
+
+def test_export_and_import(podman: Podman, box: str) -> None:
+    """The archive becomes another container, beside the first one's removal; its files are those of the checkpoint."""
+    before = count(podman, box)
+    archive = podman.folder / "checkpoint.tar.gz"
+    podman.ok("container", "checkpoint", "--export", str(archive), "--compress", "gzip", box)
+    assert archive.stat().st_size > 0
+    podman.ok("rm", box)
+    podman.ok("container", "restore", "--import", str(archive), "--name", "second")
+    goes_on(podman, "second", before)
+    podman.ok("container", "restore", "--import", str(archive), "--name", "third")
+    goes_on(podman, "third", before)
+
+
+def test_pre_checkpoint(podman: Podman, box: str) -> None:
+    first, last = str(podman.folder / "first.tar.gz"), str(podman.folder / "last.tar.gz")
+    podman.ok("container", "checkpoint", "--pre-checkpoint", "--export", first, "--compress", "gzip", box)
+    assert status(podman, box).startswith("running ")
+    before = count(podman, box)
+    podman.ok("container", "checkpoint", "--with-previous", "--export", last, "--compress", "gzip", box)
+    podman.ok("rm", box)
+    flags = ("--import-previous", first, "--import", last, "--name", "both")
+    podman.ok("container", "restore", *flags)
+    goes_on(podman, "both", before)
+
+
+def test_volumes_are_as_they_were(podman: Podman, tmp_path: Path) -> None:
+    volume = f"{tmp_path}:/one:ro"
+    podman.ok(
+        "run", "--detach", "--name", "bound", "-v", volume, "-v", volume.replace("one", "two"), "bb", "sleep", "600"
+    )
+    podman.ok("container", "checkpoint", "bound")
+    podman.ok("container", "restore", "bound")
+    for folder in ("/one", "/two"):
+        assert "Read-only" in podman("exec", "bound", "touch", f"{folder}/file").err
+    assert podman.ok("exec", "bound", "cat", "/proc/1/cmdline") == "sleep\x00600\x00"
+    podman.ok("rm", "--force", "--time", "0", "bound")
+
+
+def test_a_failure_is_told(podman: Podman) -> None:
+    """The line of criu reaches who commands Podman, and the container runs on: a file lock is not saved unasked."""
+    script = "exec 9>/lock; flock 9; echo ready; sleep 600"
+    podman.ok("run", "--detach", "--name", "locked", "bb", "sh", "-c", script)
+    engines.until(lambda: "ready" in podman.ok("logs", "locked"))
+    result = podman("container", "checkpoint", "locked")
+    assert result.status != 0
+    assert "criu dump failed: " in result.err
+    assert "lock" in result.err
+    assert status(podman, "locked").startswith("running ")
+    podman.ok("container", "checkpoint", "--file-locks", "locked")
+    podman.ok("container", "restore", "--file-locks", "locked")
+    assert status(podman, "locked").startswith("running ")
+    podman.ok("rm", "--force", "--time", "0", "locked")
