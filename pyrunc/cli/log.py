@@ -76,13 +76,22 @@ class Log:
 
 
 def start(path: str | None, form: str, level: str) -> Log:
-    """The Log of the global flags; UsageError when the file cannot be opened.
+    """The Log of the global flags; UsageError when the file cannot be opened, or the daemon not be reached.
+
+    Before a path may stand what crun has there: `file:`; `journald:` and `syslog:` are followed by an identifier.
 
     The file is 0600 (runc's is 0644): only the engine, the same user, reads it; messages quote a container's strings.
     """
     json = form == "json"
     if not path:
         return Log(json=json, level=level)
+    backend, colon, rest = path.partition(":")
+    if colon and backend == "file":
+        path = rest
+    elif colon and backend in ("journald", "syslog"):
+        from pyrunc.cli.log_daemon import DaemonLog
+
+        return DaemonLog(backend, rest, level)
     if path in _STREAMS:
         return Log(_STREAMS[path], is_stderr=path == "/dev/stderr", json=json, level=level)
     flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_NOFOLLOW | posix.O_CLOEXEC | posix.O_NOCTTY

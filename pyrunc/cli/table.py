@@ -75,7 +75,12 @@ class Command:
 
 GLOBAL = (
     Flag("root", kind=TEXT, metavar="DIR", help="state directory [/run/pyrunc, rootless $XDG_RUNTIME_DIR/pyrunc]"),
-    Flag("log", kind=TEXT, metavar="FILE", help="append errors (and what --log-level adds) to FILE"),
+    Flag(
+        "log",
+        kind=TEXT,
+        metavar="FILE",
+        help="append errors (and what --log-level adds) to FILE; file:FILE, journald:ID, syslog:ID as crun has them",
+    ),
     Flag("log-format", kind=TEXT, default="text", choices=("text", "json"), help="format of the log"),
     Flag("log-level", kind=TEXT, choices=("error", "warning", "info", "debug"), help="least severity that is logged"),
     Flag("debug", help="the same as --log-level debug, and tracebacks of internal errors"),
