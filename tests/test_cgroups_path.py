@@ -101,9 +101,10 @@ def test_the_same_path_always_leads_to_the_same_cgroup(tmp_path: Path) -> None:
     assert one[""].endswith("/some/where")
 
 
-def test_the_systemd_manager_is_refused() -> None:
-    """Not taken for cgroupfs."""
-    with pytest.raises(CgroupError, match="systemd"):
+def test_the_systemd_manager_needs_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Never taken for cgroupfs; the words are runc's."""
+    monkeypatch.setattr("pyrunc.cgroups.scope.RUNNING", str(tmp_path / "none"))
+    with pytest.raises(CgroupError, match="systemd not running on this host, cannot use systemd cgroups manager"):
         driver.open_cgroup(Config({}, "/b"), "id", "systemd")
 
 

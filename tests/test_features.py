@@ -89,7 +89,7 @@ def test_namespaces_and_capabilities() -> None:
 
 
 def test_cgroups() -> None:
-    assert LINUX["cgroup"] == {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True}
+    assert LINUX["cgroup"] == {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True}
 
 
 @pytest.mark.parametrize("action", LINUX["seccomp"]["actions"])

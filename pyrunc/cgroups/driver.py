@@ -7,20 +7,20 @@
     state: cgroup.record()      later: from_state(record)
 
 Class Cgroup is the interface and, by itself, the one of `--cgroup-manager disabled`; cgroups/v1.py (v1 and hybrid) and
-cgroups/v2.py fill it.
+cgroups/v2.py fill it, and cgroups/scope.py is what both are with systemd.
 """
 
 import posix
 
 from pyrunc.cgroups import files, path
-from pyrunc.errors import CgroupError, StateError, UsageError
+from pyrunc.errors import StateError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.config.fields import Config, Section
 
-MANAGERS = ("cgroupfs", "disabled")
-"""Those of --cgroup-manager that can be asked for in this version."""
+MANAGERS = ("cgroupfs", "systemd", "disabled")
+"""Those of --cgroup-manager."""
 
 FREEZE_SECONDS = 10.0
 REMOVE_SECONDS = 5.0
@@ -52,9 +52,15 @@ class Cgroup:
         """What from_state takes, for the container's state."""
         return {"mode": self.mode, "root": self.root, "paths": dict(self.paths), "made": list(self.made)}
 
-    def create(self) -> None:
+    @property
+    def scope(self) -> str:
+        """The unit of systemd that the cgroup is, "system NAME" or "user NAME"; "" where it is no unit."""
+        return ""
+
+    def create(self, holder: int = 0) -> None:  # noqa: ARG002
         """Make the directories, with controllers passed down (v2) and cpus and memory nodes inherited (v1 cpuset).
 
+        `holder`: for a unit of systemd the pid of a process that waits in it until settle() may be called.
         Refuses a cgroup that has processes or is frozen, itself or by an ancestor. After an error, `made` and `paths`
         have only what was made here: signal and remove, as an undo calls them, cannot touch what is another's.
         """
@@ -110,6 +116,15 @@ class Cgroup:
         """
         return None, []
 
+    def attach(self, pid: int, sub: "dict[str, str] | None" = None) -> None:
+        """Where entrances() had no way in for this user, have systemd move the process; else nothing."""
+
+    def settle(self) -> None:
+        """The first process is in the cgroup, and the holder has left it."""
+
+    def renew(self, changed: "Section", whole: "Section") -> None:
+        """After apply(changed) of an update: write again what systemd wrote along with it; `whole`: all limits."""
+
     def host_rows(self) -> tuple[tuple[str, str, str, str], ...]:
         """(name, mount options, mount point, path below it) of each hierarchy, for Host.cgroups."""
         return ()
@@ -146,14 +161,16 @@ class Cgroup:
 def open_cgroup(
     config: "Config", container_id: str, manager: str, *, rootless: bool = False, root: str = path.ROOT
 ) -> Cgroup:
-    """The cgroup that linux.cgroupsPath names; `manager` is "cgroupfs" or "disabled".
+    """The cgroup that linux.cgroupsPath names; `manager` is one of MANAGERS.
 
     `rootless`: where cgroups may not be made, go on without, if neither a path nor a limit was asked for.
     """
     if manager == "disabled":
         return Cgroup({}, [], root)
-    if manager not in MANAGERS:
-        raise CgroupError(f"the cgroup manager {manager} is not in this version of pyrunc; use {' or '.join(MANAGERS)}")
+    if manager == "systemd":
+        from pyrunc.cgroups.scope import open_scope
+
+        return open_scope(config, container_id, rootless=rootless, root=root, owner=_owner(config))
     linux = config.section("linux")
     asked = linux.text("cgroupsPath", "") if linux else ""
     absolute, inner = path.inner(asked, container_id)
@@ -210,6 +227,10 @@ def from_state(record: object) -> Cgroup:
             raise StateError("the record of the cgroup has a path that is not absolute and plain")
     if any(directory.rstrip("/") == root.rstrip("/") for directory in (*paths.values(), *made)):
         raise StateError("the record of the cgroup has the root for a container's cgroup")
+    if "unit" in record:
+        from pyrunc.cgroups.scope import from_record
+
+        return from_record(record["unit"], mode, paths, made, root)
     return _make(mode, paths, made, root)
 
 

@@ -57,6 +57,10 @@ class Unified(Cgroup):
             raise tree.not_made(self.path, error) from error
         self._fresh = True
         self._check()
+        self._give()
+
+    def _give(self) -> None:
+        """Make it the container's, where its user sees it as a root of its own."""
         if self._owner is not None:
             from pyrunc.cgroups import delegate
 
@@ -98,12 +102,16 @@ class Unified(Cgroup):
         if "populated 1" in events:
             pids = self.pids()
             raise CgroupError(f"{self.path}: not empty: {len(pids)} processes: {files.describe(pids)}")
-        if "frozen 1" in events or files.read(f"{self.path}/cgroup.freeze").strip() == "1":
-            raise CgroupError(f"{self.path}: frozen, itself or by a cgroup above it")
+        self._check_running()
         if kind == "domain invalid":
             # Beneath a threaded cgroup only a threaded one can have processes (cgroups(7), "Thread mode")
             for directory in [one for one in self.made if one != self.path] + [self.path]:
                 tree.try_write(f"{directory}/cgroup.type", "threaded")
+
+    def _check_running(self) -> None:
+        events = files.read(f"{self.path}/cgroup.events").splitlines()
+        if "frozen 1" in events or files.read(f"{self.path}/cgroup.freeze").strip() == "1":
+            raise CgroupError(f"{self.path}: frozen, itself or by a cgroup above it")
 
     def apply(self, resources: "Section | None") -> list[str]:
         from pyrunc.cgroups.resources import warnings, writes

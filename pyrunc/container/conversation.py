@@ -77,6 +77,10 @@ class Conversation:
                 return
 
     def _answer(self, point: int, report: "Report") -> None:
+        if self._draft.holder is not None:
+            from pyrunc.container.holder import release
+
+            release(self._draft, self.pid)
         if point == PREPARE:
             from pyrunc.process.idmap import write_maps
 

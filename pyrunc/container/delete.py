@@ -118,6 +118,11 @@ def _remove_journalled(entry: Entry) -> None:
         stat = process_stat(int(pid))
         if stat is not None and str(stat[1]) == start:
             _kill(int(pid), int(start))
+    for value in journal.values(entry, journal.UNIT):
+        from pyrunc.cgroups.scope import unit_of
+
+        if (unit := unit_of(value)) is not None:
+            unit.stop()
     cgroup.remove()
     _remove_rdt(entry)
 

@@ -287,6 +287,7 @@ class _Execution:
             helper.answer()
 
     def _ready(self, helper: "Helper", report: "Report") -> None:
+        self._cgroup.attach(self.pid, self._sub)
         if self._terminal >= 0:
             from pyrunc.process.console import Relay, receive_master
 

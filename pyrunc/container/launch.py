@@ -30,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyrunc.cgroups.driver import Cgroup
     from pyrunc.config.fields import Section
+    from pyrunc.container.holder import Holder
     from pyrunc.container.restore import Restoration
     from pyrunc.container.settings import Settings
     from pyrunc.plan.program import Operand, Program
@@ -70,6 +71,7 @@ class Draft:
     __slots__ = (
         "cgroup",
         "config",
+        "holder",
         "host",
         "id",
         "notifies",
@@ -85,6 +87,7 @@ class Draft:
         from pyrunc.cgroups.driver import open_cgroup
 
         self.id = validate_id(container_id)
+        self.holder: Holder | None = None
         self.settings = settings
         self.options = options
         self.config: Config = load(bundle, options.config_file)
@@ -149,13 +152,7 @@ def _launch(draft: Draft, entry: Entry) -> Record:
             from pyrunc.process.notify import make_folder
 
             make_folder(entry.fd)
-        for directory in draft.cgroup.directories():
-            journal.note(entry, journal.CGROUP, directory)
-        draft.cgroup.create()
-        # An ordinary user may have got fewer cgroups than were looked for.
-        record.cgroup = draft.cgroup.record()
-        for warning in draft.cgroup.apply(resources(draft.config)):
-            draft.settings.warn(warning)
+        make_cgroup(draft, entry, record)
         if draft.rdt is not None:
             for group in draft.rdt.own:
                 journal.note(entry, journal.RDT, group)
@@ -171,6 +168,23 @@ def _launch(draft: Draft, entry: Entry) -> Record:
         if conversation is not None:
             conversation.close()
     return record
+
+
+def make_cgroup(draft: Draft, entry: Entry, record: Record) -> None:
+    """The cgroup with its limits, whatever it is; a unit of systemd is held until holder.release."""
+    cgroup = draft.cgroup
+    for directory in cgroup.directories():
+        journal.note(entry, journal.CGROUP, directory)
+    if cgroup.scope:
+        from pyrunc.container.holder import Holder
+
+        journal.note(entry, journal.UNIT, cgroup.scope)
+        draft.holder = Holder(draft.host.machine)
+    cgroup.create(draft.holder.pid if draft.holder is not None else 0)
+    # An ordinary user may have got fewer cgroups than were looked for.
+    record.cgroup = cgroup.record()
+    for warning in cgroup.apply(resources(draft.config)):
+        draft.settings.warn(warning)
 
 
 def new_record(draft: Draft) -> Record:
@@ -260,6 +274,8 @@ def undo(draft: Draft, entry: Entry, conversation: "Conversation | Restoration |
             draft.settings.warn(warning)
         conversation.kill()
     draft.cgroup.signal(9)
+    if draft.holder is not None:
+        draft.holder.end()
     if draft.rdt is not None:
         draft.rdt.undo()
     try:

@@ -71,7 +71,7 @@ def update(
         old = Section(linux, "/linux").section("resources") or Section({}, POINTER)
         asked = wanted(Section(resources, POINTER), old)
         new = merge(old.data, asked)
-        for warning in _apply(from_state(record.cgroup), Section(bound(asked, new), POINTER)):
+        for warning in _apply(from_state(record.cgroup), Section(bound(asked, new), POINTER), Section(new, POINTER)):
             settings.warn(warning)
         if schemata:
             _change_rdt(linux, record.id, schemata)
@@ -184,8 +184,8 @@ def bound(asked: dict[str, object], merged: dict[str, object]) -> dict[str, obje
     return found
 
 
-def _apply(cgroup: "Cgroup", resources: Section) -> list[str]:
-    """Write the limits, or when one is refused restore those that were written."""
+def _apply(cgroup: "Cgroup", resources: Section, whole: Section) -> list[str]:
+    """Write the limits, or when one is refused restore those that were written; `whole`: all that then are in force."""
     from pyrunc.cgroups import rollback
     from pyrunc.cgroups.resources import writes
 
@@ -194,7 +194,9 @@ def _apply(cgroup: "Cgroup", resources: Section) -> list[str]:
         raise CgroupError("this container has no cgroup: limits cannot be set", asked[0].pointer)
     before = rollback.remember(asked, cgroup)
     try:
-        return cgroup.apply(resources)
+        warnings = cgroup.apply(resources)
     except BaseException:
         rollback.restore(before)
         raise
+    cgroup.renew(resources, whole)
+    return warnings

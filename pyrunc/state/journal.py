@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyrunc.state.store import Entry
 
 CGROUP = "cgroup"  # absolute path of the directory
-UNIT = "unit"  # name of the systemd unit
+UNIT = "unit"  # "system NAME" or "user NAME" of a unit of systemd
 PROCESS = "process"  # "PID START": the id and field 22 of its stat
 MOUNT = "mount"  # absolute path of the mount point
 SOCKET = "socket"  # absolute path of the socket file

@@ -18,6 +18,8 @@ from tests.containers import leaks
 
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 20
+SYSTEMD = os.environ.get("PYRUNC_CGROUPS") == "systemd"
+"""Whether the containers' cgroups are to be made by systemd: PYRUNC_CGROUPS=systemd pytest tests/containers"""
 FULL = [
     *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_MKNOD", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"),
     *("CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE"),
@@ -130,7 +132,7 @@ class Box:
         self.root = folder / "state"
         self.root.mkdir(mode=0o700)
         self.id = container_id
-        self.flags: list[str] = []
+        self.flags: list[str] = ["--systemd-cgroup"] if SYSTEMD else []
         self._before = self._snapshot()
 
     # the runtime
@@ -159,6 +161,10 @@ class Box:
     def write(self, patch: Patch, *argv: str) -> None:
         """config.json. One word of argv is a shell's line, several are the process's args."""
         config = merge(CONFIG, patch)
+        linux = config.get("linux")
+        if SYSTEMD and isinstance(linux, dict) and str(linux.get("cgroupsPath")).startswith(f"/{self.id}"):
+            below = linux["cgroupsPath"].removeprefix(f"/{self.id}").replace("/", "-")
+            linux["cgroupsPath"] = f"system.slice:{self.id}:x{below}"
         if argv:
             config["process"]["args"] = ["sh", "-c", *argv] if len(argv) == 1 else list(argv)
         (self.bundle / "config.json").write_text(json.dumps(config))

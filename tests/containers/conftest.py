@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.box import Box, controllers, is_v2
+from tests.containers.box import SYSTEMD, Box, controllers, is_v2
 
 HERE = Path(__file__).parent
 BUSYBOX = "/bin/busybox"
@@ -24,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The markers that only these tests have."""
     config.addinivalue_line("markers", "view(version): needs what is at /sys/fs/cgroup to be v1 (or hybrid), or v2")
     config.addinivalue_line("markers", "controller(name): needs this cgroup controller")
+    config.addinivalue_line("markers", "cgroupfs: is about cgroups that are not made by systemd")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs root"))
         if not Path(BUSYBOX).exists():
             item.add_marker(pytest.mark.skip(reason=f"needs {BUSYBOX} (busybox-static)"))
+        if SYSTEMD and item.get_closest_marker("cgroupfs"):
+            item.add_marker(pytest.mark.skip(reason="is about cgroups that are not made by systemd"))
         for marker in item.iter_markers("view"):
             if marker.args[0] != version:
                 item.add_marker(pytest.mark.skip(reason=f"needs a cgroup {marker.args[0]} view"))

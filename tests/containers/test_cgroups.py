@@ -23,6 +23,7 @@ def limit(box: Box, patch: Patch, controller: str, file: str) -> str:
     return (box.cgroup(controller) / file).read_text().strip()
 
 
+@pytest.mark.cgroupfs
 @pytest.mark.parametrize("controller", ALL)
 def test_an_absolute_path_is_below_the_mount_point(box: Box, controller: str) -> None:
     box.create({"linux": {"cgroupsPath": f"/{box.id}/a/b"}}, "true")
@@ -30,7 +31,7 @@ def test_an_absolute_path_is_below_the_mount_point(box: Box, controller: str) ->
 
 
 @pytest.mark.parametrize("controller", ALL)
-@pytest.mark.parametrize("path", [None, "relative"])
+@pytest.mark.parametrize("path", [None, pytest.param("relative", marks=pytest.mark.cgroupfs)])
 def test_another_path_has_a_place_that_is_always_the_same(box: Box, controller: str, path: str | None) -> None:
     patch = {"linux": {"cgroupsPath": path and f"{box.id}/{path}"}}
     box.create(patch, "true")
@@ -48,6 +49,7 @@ def test_delete_removes_the_cgroup_and_the_parents_that_create_made(box: Box) ->
     assert leaks.cgroups(box.id) == []
 
 
+@pytest.mark.cgroupfs
 def test_a_parent_that_was_there_stays(box: Box) -> None:
     parent = Path(hierarchy(""), box.id)
     parent.mkdir()

@@ -11,7 +11,7 @@ from tests.containers.box import is_v2
 from tests.containers.conftest import fill
 from tests.containers.ordinary import GID, UID, Ordinary
 
-pytestmark = pytest.mark.rootless
+pytestmark = [pytest.mark.rootless, pytest.mark.cgroupfs]
 VIEW = 'mount --make-rprivate / && umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
 
 

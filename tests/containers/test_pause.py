@@ -103,6 +103,7 @@ def test_exec_ignore_paused(box: Box) -> None:
     assert process.communicate(timeout=10)[0] == "late\n"
 
 
+@pytest.mark.cgroupfs
 @pytest.mark.view("v1")
 def test_frozen_by_a_cgroup_above(box: Box) -> None:
     """Resume says who is to blame, as thawing one's own cgroup changes nothing then."""
