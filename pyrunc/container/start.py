@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from pyrunc.state.record import Record
 
 
+LOCK_SECONDS = 10.0
+"""Another call may keep the lock while a hook runs, and the hook may be our caller: wait, but not for ever."""
+
+
 def start(settings: "Settings", container_id: str) -> None:
     """Start a created container; when its program cannot be executed, that is an error here, and it is stopped."""
     entry = open_entry(settings.root, container_id)
     try:
-        entry.lock()
+        entry.lock(LOCK_SECONDS)
         record = status.load(entry)
         status.require("start", record.id, status_of(entry, record))
         notify = open_notify(entry)

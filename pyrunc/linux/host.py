@@ -80,12 +80,20 @@ def probe() -> Host:
         machine=name.machine,
         uid=posix.geteuid(),
         own_ids=not _maps_every_id(),
-        last_cap=int(_read("/proc/sys/kernel/cap_last_cap") or 40),
+        last_cap=_last_capability(status),
         bounding=_capabilities(status, b"\nCapBnd:\t"),
         permitted=_capabilities(status, b"\nCapPrm:\t"),
         stdio=(_stat(0), _stat(1), _stat(2)),
         lsm=None,
     )
+
+
+def _last_capability(status: bytes) -> int:
+    """The kernel's highest; where /proc/sys is covered, as in a container, the highest that anything here can have."""
+    try:
+        return int(_read("/proc/sys/kernel/cap_last_cap"))
+    except (OSError, ValueError):
+        return (_capabilities(status, b"\nCapBnd:\t") | _capabilities(status, b"\nCapPrm:\t")).bit_length() - 1
 
 
 def _apparmor() -> bool:

@@ -2,6 +2,7 @@
 """Namespaces, new or joined by path: config-linux.md#namespaces, clone3(2), setns(2), user_namespaces(7)."""
 
 import errno
+from posix import O_WRONLY
 
 from pyrunc.config.fields import Config
 from pyrunc.config.process_rules import keeps_groups
@@ -139,16 +140,29 @@ def _clone(program: Program, host: Host, flags: int, origin: str) -> None:
     cgroup = program.input("cgroup")
     into = Struct("11Q", flags | CLONE_PARENT | CLONE_INTO_CGROUP, *(0,) * 9, cgroup, text=f"{text}, into the cgroup")
     if not host.rootless:
-        program.clone(into, origin=origin)
+        _clone_into(program, cgroup, into, plain, origin)
     else:
         given = program.jump(cgroup, (errno.EBADF,))
         program.clone(plain, origin=origin)
         done = program.jump()
         program.here_on_success(given)
-        program.clone(into, origin=origin)
+        _clone_into(program, cgroup, into, plain, origin)
         program.here_on_success(done)
     # A created container waits for ever: no directory of the host may be open in it (CVE-2016-9962, CVE-2024-21626).
     program.call("close", cgroup, accept=(errno.EBADF,) if host.rootless else ())
+
+
+def _clone_into(program: Program, cgroup: Op, into: Struct, plain: Struct, origin: str) -> None:
+    """Be born in the cgroup; where pids.max lets nobody more be born (EAGAIN) move there, which it does not forbid."""
+    born = program.clone(into, origin=origin, accept=(errno.EAGAIN,))
+    done = program.jump()
+    program.here_on_error(born)
+    program.clone(plain, origin=origin)
+    pointer = "/linux/cgroupsPath"
+    procs = program.call("openat", cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC, 0, origin=pointer, to="procs")
+    program.call("write", procs, "0", 1, origin=pointer)
+    program.call("close", procs)
+    program.here_on_success(done)
 
 
 def enter_cgroups(program: Program, host: Host, late: "Late | None" = None) -> None:

@@ -187,10 +187,12 @@ class Program:
         """Fail with ENODEV unless the first byte of a buffer that the kernel filled is `byte`."""
         return self._add(ops.CHECK, "check", (struct, ops.CHECK_BYTE, byte), origin, None)
 
-    def clone(self, args: Struct, *, origin: str = "") -> Op:
+    def clone(self, args: Struct, *, origin: str = "", accept: tuple[int, ...] = ()) -> Op:
         """Go on in a child process (clone3), which reports its pid; the parent leaves."""
         self._store_registers(args, origin)
-        return self._add(ops.CLONE, "clone3", (args, calcsize("=" + args.layout)), origin, None)
+        op = self._add(ops.CLONE, "clone3", (args, calcsize("=" + args.layout)), origin, None)
+        op.accept = accept
+        return op
 
     def sync(self, point: int, name: str, *descriptors: Op, origin: str = "") -> Op:
         """Tell the runtime that `point` is reached, with up to two descriptors to look at, and wait for its word."""
