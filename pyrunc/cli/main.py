@@ -74,6 +74,13 @@ class _Session:
             return _answer(call)
         if call.command.name == "exec":
             self.error_status = EXEC_ERROR
+        if options["timings"] or options["trace"] is not None:
+            from pyrunc.cli.timings import measured
+
+            return measured(options["trace"], lambda: self._do(call, options))
+        return self._do(call, options)
+
+    def _do(self, call: Call, options: "dict[str, Any]") -> int:
         verb = __import__(f"pyrunc.commands.{call.command.module}", None, None, ("run",))
         return int(verb.run(settings(options, self.log.warning, self.log.notice), call.values))
 

@@ -98,6 +98,8 @@ GLOBAL = (
         choices=("true", "false", "auto"),
         help="whether cgroups that may not be written are left alone",
     ),
+    Flag("timings", help="print where the time of this call went to standard error"),
+    Flag("trace", kind=TEXT, metavar="FILE", help="write it to FILE in the Trace Event format, which Perfetto opens"),
     Flag("version", "v", help="print the version"),
 )
 

@@ -18,6 +18,7 @@ SYSCALLS: dict[str, tuple[int, int, str]] = {
     "dup3": (292, 24, "fd d O"),
     "socket": (41, 198, "AF SOCK d"),
     "sendmsg": (46, 211, "fd buf x"),
+    "clock_gettime": (228, 113, "d buf"),
     "umask": (95, 166, "o"),
     "fchdir": (81, 50, "fd"),
     "chdir": (80, 49, "path"),

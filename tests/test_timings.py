@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--timings and --trace: the phases are there, the helper's clock changes nothing else, both outputs are whole."""
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrunc.cli import timings
+from pyrunc.cli.timings import PHASES, Span
+from pyrunc.config.fields import Config
+from pyrunc.config.template import template
+from pyrunc.linux.host import probe
+from pyrunc.plan import compile as compiler
+from pyrunc.plan import ops
+from pyrunc.plan.program import Op, Program
+
+ROOT = Path(__file__).parent.parent
+PYTHON = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c"]
+CALL = "import sys; sys.path.insert(0, {root!r}); from pyrunc.cli.main import main; main()"
+
+
+def call(*argv: object) -> subprocess.CompletedProcess[str]:
+    words = [*PYTHON, CALL.format(root=str(ROOT)), *map(str, argv)]
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30)
+
+
+@pytest.mark.parametrize(("name", "module", "path"), PHASES, ids=[f"{row[1]}.{row[2]}" for row in PHASES])
+def test_a_phase_is_a_function(name: str, module: str, path: str) -> None:
+    """One that was renamed would be missing from the table in silence."""
+    thing: Any = importlib.import_module(module)
+    for part in path.split("."):
+        thing = getattr(thing, part)
+    assert callable(thing), name
+
+
+def compiled(monkeypatch: pytest.MonkeyPatch, program: type[Program]) -> Program:
+    monkeypatch.setattr(compiler, "Program", program)
+    config = Config(template(), "/bundle")
+    return compiler.container(config, probe(), compiler.Choices(bpf=bytes(8)))
+
+
+def test_the_clock_changes_no_other_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call stays, in its order, and a jump goes where it went."""
+    plain = compiled(monkeypatch, Program)
+    timed = compiled(monkeypatch, timings.Timings()._program())
+    clock = timed.inputs["clock"]
+    own = {op.index for op in timed.ops if op.name == "clock_gettime" or clock in op.operands}
+    kept = [op for op in timed.ops if op.index not in own]
+    assert len(own) > 20
+    assert [(op.code, op.name, op.origin) for op in kept] == [(op.code, op.name, op.origin) for op in plain.ops]
+
+    def target(program: Program, op: Op, skip: int) -> int:
+        """How many instructions that both have stand before the one that is next."""
+        after = op.index + 1 + skip
+        return sum(other.index not in (own if program is timed else ()) for other in program.ops[:after])
+
+    for ours, theirs in zip(kept, plain.ops, strict=True):
+        assert target(timed, ours, ours.skip_ok) == target(plain, theirs, theirs.skip_ok)
+        assert target(timed, ours, ours.skip_err) == target(plain, theirs, theirs.skip_err)
+
+
+def test_the_clock_is_closed_before_the_container_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads the pipe then: a write would end the process by SIGPIPE, and the process must not have it."""
+    timed = compiled(monkeypatch, timings.Timings()._program())
+    clock = timed.inputs["clock"]
+    ready = next(op.index for op in timed.ops if op.code == ops.SYNC and op.operands[0] == ops.READY)
+    uses = [op for op in timed.ops if clock in op.operands]
+    assert uses[-1].name == "close"
+    assert uses[-1].index < ready
+
+
+def test_table_and_events_say_the_same() -> None:
+    spans = [
+        Span("interpreter, argv", 0, 2_000_000, 0, 1),
+        Span("the command", 2_000_000, 9_000_000, 0, 1),
+        Span("plan", 3_000_000, 5_500_000, 1, 1),
+        Span("import pyrunc.plan.uts", 3_000_000, 4_000_000, 2, 1),
+        Span("/mounts/3", 6_000_000, 6_250_000, 0, 2),
+        Span("/mounts/3", 7_000_000, 7_250_000, 0, 2),
+    ]
+    assert timings.table(spans).splitlines() == [
+        "      at    took  ms",
+        "              pyrunc",
+        "    0.00    2.00  interpreter, argv",
+        "    2.00    7.00  the command",
+        "    3.00    2.50    plan",
+        "         pyrunc-init",
+        "    6.00    0.50  /mounts/3  x2",
+        "            1.00  of it imports (1)",
+    ]
+    rows = json.loads(timings.events(spans))["traceEvents"]
+    assert {"name": "plan", "ph": "X", "ts": 3000, "dur": 2500, "pid": 1, "tid": 1} in rows
+    assert len([row for row in rows if row["ph"] == "X"]) == len(spans)
+
+
+def test_the_result_stays_what_it_is(tmp_path: Path) -> None:
+    """Standard output, status and error are those of the call; the table is on standard error, in front."""
+    root = ("--root", tmp_path)
+    plain = call(*root, "state", "nobody")
+    timed = call(*root, "--timings", "--trace", tmp_path / "trace", "state", "nobody")
+    assert (timed.returncode, timed.stdout) == (plain.returncode, plain.stdout) == (1, "")
+    assert timed.stderr.endswith(plain.stderr)
+    assert "interpreter, argv" in timed.stderr
+    assert json.loads((tmp_path / "trace").read_text("utf-8"))["traceEvents"]
+    assert (tmp_path / "trace").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_trace_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("elsewhere")
+    done = call("--root", tmp_path / "root", "--trace", tmp_path / "link", "list")
+    assert done.returncode == 1
+    assert done.stderr.startswith("pyrunc: --trace: cannot open")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.root
+def test_a_container_by_the_helpers_clock(tmp_path: Path) -> None:
+    """Each mount has its time; the process has no descriptor more."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("needs busybox (busybox-static)")
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
+    shutil.copy(busybox, tmp_path / "rootfs/bin/busybox")
+    config: dict[str, Any] = template()
+    config["process"] |= {"terminal": False, "args": ["busybox", "ls", "/proc/self/fd"]}
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    done = call("--root", tmp_path / "root", "--timings", "run", "-b", tmp_path, "timings-test")
+    assert (done.returncode, done.stdout) == (0, "0\n1\n2\n3\n"), done.stderr
+    assert {f"/mounts/{number}" for number in range(7)} <= set(done.stderr.split())
