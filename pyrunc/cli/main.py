@@ -2,7 +2,7 @@
 """From argv to an exit status; the only place that prints errors and ends the process.
 
 Exit status: that of the process for run and exec, else 0; 1 for errors, 255 for those of exec (as runc has it), 130
-after an interrupt.
+after an interrupt, 128 + N after another signal that was heeded.
 """
 
 import posix
@@ -40,8 +40,8 @@ def run(argv: list[str]) -> int:
         return session.answer(argv)
     except OutputClosedError:
         return _die_of_sigpipe()
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        return 128 + stop.args[0] if stop.args else INTERRUPTED
     except BaseException as error:  # noqa: BLE001 - a defect, too, is told in one line: an engine shows this line
         session.log.fail(error if isinstance(error, PyruncError) else _internal(error))
         if session.debug:

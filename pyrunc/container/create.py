@@ -2,6 +2,7 @@
 """runtime.md#create: the container with everything but its program running."""
 
 from pyrunc.container.launch import Draft, Options, check_terminal, launch
+from pyrunc.process.signals import undo_when_ended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,5 +37,6 @@ def create(
         from pyrunc.process.console import open_console_socket
 
         options.console_fd = open_console_socket(console_socket)
+    undo_when_ended()
     entry, _ = launch(draft)
     entry.close()

@@ -48,7 +48,9 @@ def run(
         options.console_fd = open_console_socket(console_socket)
     if detach:
         from pyrunc.container.start import wait_until_ready
+        from pyrunc.process.signals import undo_when_ended
 
+        undo_when_ended()
         entry, record = launch(draft)
         notify = _start(settings, entry, record)
         if notify is not None:

@@ -67,3 +67,20 @@ class Caught:
 
 def _wake(number: int, frame: object) -> None:
     """Nothing: the byte in the pipe is what counts."""
+
+
+def undo_when_ended() -> None:
+    """SIGTERM and SIGHUP end the call as SIGINT does: what it has made is undone, and nothing interrupts that.
+
+    An ignored one stays ignored, as nohup(1) and a shell's background jobs want it. KeyboardInterrupt(number).
+    """
+    ends = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
+
+    def stop(number: int, _: object) -> None:
+        for other in ends:
+            _signal.signal(other, _signal.SIG_IGN)
+        raise KeyboardInterrupt(number)
+
+    for number in ends:
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, stop)

@@ -47,6 +47,22 @@ def test_kill9_create(box: Box, number: int) -> None:
         box.check_clean()
 
 
+@pytest.mark.parametrize("kind", ["createRuntime", "createContainer"])
+@pytest.mark.parametrize("verb", [["create"], ["run", "--detach"]], ids=" ".join)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_create_that_is_ended_undoes_itself(box: Box, number: int, verb: list[str], kind: str) -> None:
+    """Nothing is left for `delete --force`; a second signal does not interrupt the undo."""
+    slow = {"path": "/bin/sleep", "args": ["sleep", "30"]}
+    box.write({"hooks": {kind: [slow]}}, "sleep", "100")
+    default = {"preexec_fn": lambda: [signal.signal(n, signal.SIG_DFL) for n in (number, signal.SIGINT)]}
+    process = box.spawn(*verb, "--bundle", box.bundle, box.id, **NULL, **default)
+    wait_for(lambda: any("sleep" in row for row in leaks.descendants()), "the hook")
+    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) in (128 + number, 128 + signal.SIGTERM)
+    box.check_clean()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_kill9_run(box: Box, number: int) -> None:
     """The same for run: whether the container has started or not, `delete --force` leaves nothing of it."""
