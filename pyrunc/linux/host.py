@@ -3,12 +3,15 @@
 
 import posix
 
+_NS_GET_USERNS = 0xB701
+
 
 class Host:
     """What a plan may ask of the machine; every fact can be given, so that a golden plan needs no machine.
 
     kernel: (major, minor). machine: as uname(2). uid: effective user id. own_ids: whether /proc/self/uid_map maps other
-    than every id to itself, as it does in the initial user namespace. last_cap: highest capability number. bounding,
+    than every id to itself, as it does in the initial user namespace. own_mounts: whether the mount namespace belongs
+    to the user namespace; None: to be looked up when a plan asks. last_cap: highest capability number. bounding,
     permitted: the capability sets of the caller, as bits. stdio: for fds 0, 1, 2 (st_mode, st_rdev, st_uid) or None
     when closed. cgroup_mode: "v1", "v2" or "hybrid". cgroups: rows (name, mount options, mount point, container's path
     below it) of each hierarchy; name is "" for cgroup2. lsm: the security modules that label processes and are on, of
@@ -24,6 +27,7 @@ class Host:
         "lsm",
         "machine",
         "own_ids",
+        "own_mounts",
         "permitted",
         "stdio",
         "uid",
@@ -36,6 +40,7 @@ class Host:
         machine: str = "x86_64",
         uid: int = 0,
         own_ids: bool = False,
+        own_mounts: "bool | None" = False,
         last_cap: int = 40,
         bounding: int = (1 << 41) - 1,
         permitted: int = (1 << 41) - 1,
@@ -48,6 +53,7 @@ class Host:
         self.machine = machine
         self.uid = uid
         self.own_ids = own_ids
+        self.own_mounts = own_mounts
         self.last_cap = last_cap
         self.bounding = bounding
         self.permitted = permitted
@@ -60,6 +66,16 @@ class Host:
     def rootless(self) -> bool:
         """Whether privileges are those of a user namespace or of an ordinary user: no mknod, no raw procfs writes."""
         return self.uid != 0 or self.own_ids
+
+    def copies_mounts(self) -> bool:
+        """Whether the caller may copy a mount: root, and root of a user namespace with mounts of its own, as rootless
+        Podman is.
+        """
+        if not self.rootless:
+            return True
+        if self.own_mounts is None:
+            self.own_mounts = self.uid == 0 and _owns_mounts()
+        return self.own_mounts
 
     def has_lsm(self, name: str) -> bool:
         """Whether "apparmor" or "selinux" is on."""
@@ -80,12 +96,31 @@ def probe() -> Host:
         machine=name.machine,
         uid=posix.geteuid(),
         own_ids=not _maps_every_id(),
+        own_mounts=None,
         last_cap=_last_capability(status),
         bounding=_capabilities(status, b"\nCapBnd:\t"),
         permitted=_capabilities(status, b"\nCapPrm:\t"),
         stdio=(_stat(0), _stat(1), _stat(2)),
         lsm=None,
     )
+
+
+def _owns_mounts() -> bool:
+    """Whether the mount namespace belongs to the user namespace: ioctl_nsfs(2), which refuses to open one above."""
+    from fcntl import ioctl
+
+    try:
+        namespace = posix.open("/proc/self/ns/mnt", posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            owner = ioctl(namespace, _NS_GET_USERNS)
+        finally:
+            posix.close(namespace)
+        try:
+            return posix.fstat(owner).st_ino == posix.stat("/proc/self/ns/user").st_ino
+        finally:
+            posix.close(owner)
+    except OSError:
+        return False
 
 
 def _last_capability(status: bytes) -> int:

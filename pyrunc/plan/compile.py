@@ -65,7 +65,7 @@ def container(config: Config, host: Host, choices: Choices) -> Program:
     if process is not None:
         _oom_score(process, host, program)
     maps = filesystem.map_ids(program)
-    if filesystem.private and wanted.private("user") and not host.rootless:
+    if filesystem.private and wanted.private("user") and host.copies_mounts():
         filesystem.open_sources(program)
     # Before a user namespace is joined: bpf(2) asks for rights in the initial one.
     _device_filter(config, host, program)

@@ -386,3 +386,17 @@ def test_in_a_namespace_with_ranges(ranged: Ordinary) -> None:
     found = ranged.run(patch, "id -u; id -G; touch /tmp/file; stat -c %u /tmp").lines
     assert found == ["1000", "1000 4", "1000"]
     assert (ranged.rootfs / "tmp/file").stat().st_uid == UID
+
+
+@tools
+def test_a_source_that_the_containers_root_cannot_reach(ranged: Ordinary) -> None:
+    """`podman run --userns=nomap`: the user, who may open what is bound, is nobody in the container."""
+    secret = ranged.folder / "secret"
+    secret.mkdir(mode=0o700)
+    (secret / "file").write_text("shown\n")
+    os.chown(secret, UID, GID)
+    patch = merge(podman(ranged, "--map-auto"), {"linux": {"+namespaces": [{"type": "user"}]}})
+    patch = merge(patch, maps(rows(0, 1, 1000), rows(0, 1, 1000)))
+    patch = merge(patch, {"+mounts": [{"destination": "/tmp/file", "source": f"{secret}/file", "options": ["bind"]}]})
+    own_tree(ranged.rootfs, SUB, SUB)
+    assert ranged.run(patch, "cat /tmp/file; id -u").lines == ["shown", "0"]
