@@ -394,9 +394,9 @@ def test_a_source_that_the_containers_root_cannot_reach(ranged: Ordinary) -> Non
     secret = ranged.folder / "secret"
     secret.mkdir(mode=0o700)
     (secret / "file").write_text("shown\n")
-    os.chown(secret, UID, GID)
-    patch = merge(podman(ranged, "--map-auto"), {"linux": {"+namespaces": [{"type": "user"}]}})
-    patch = merge(patch, maps(rows(0, 1, 1000), rows(0, 1, 1000)))
-    patch = merge(patch, {"+mounts": [{"destination": "/tmp/file", "source": f"{secret}/file", "options": ["bind"]}]})
+    own_tree(secret, UID, GID)
     own_tree(ranged.rootfs, SUB, SUB)
+    mount = {"destination": "/tmp/file", "source": f"{secret}/file", "options": ["bind"]}
+    patch = merge(podman(ranged, "--map-auto"), {"+mounts": [mount], "linux": {"+namespaces": [{"type": "user"}]}})
+    patch = merge(patch, maps(rows(0, 1, 1000), rows(0, 1, 1000)))
     assert ranged.run(patch, "cat /tmp/file; id -u").lines == ["shown", "0"]
