@@ -80,7 +80,8 @@ def _pytest(machine: Machine, name: str, tests: Sequence[str]) -> int:
         *("-o", "junit_family=xunit2", "-o", f"junit_suite_name={name}", "-o", f"timeout={TIMEOUT}"),
         *("-p", "no:cacheprovider", "--durations=30", "--durations-min=5", "--basetemp=/var/tmp/pytest", *tests),
     ]
-    command = machine.argv(f". /root/.profile; export PYRUNC=/usr/local/bin/pyrunc; exec {shlex.join(words)} 2>&1")
+    environment = f"PYRUNC=/usr/local/bin/pyrunc BOX_SECONDS={TIMEOUT // 3}"
+    command = machine.argv(f". /root/.profile; export {environment}; exec {shlex.join(words)} 2>&1")
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
