@@ -11,6 +11,7 @@ import time
 
 from pyrunc.errors import ConfigError, HookError
 from pyrunc.linux.errnos import reason
+from pyrunc.process.inherited import closings
 from pyrunc.process.signals import DEFAULT
 
 TYPE_CHECKING = False
@@ -138,11 +139,7 @@ def _start(path: str, argv: list[str], environment: dict[str, str], cwd: str, en
     actions: list[tuple[int, int, int] | tuple[int, int]] = [
         (posix.POSIX_SPAWN_DUP2, fd, place) for place, fd in enumerate(ends)
     ]
-    # Descriptors from our caller are open for execve; engines leak sockets and pipes (engines.md).
-    for text in posix.listdir("/proc/self/fd"):
-        fd = int(text)
-        if fd > 2 and _is_inheritable(fd):
-            actions.append((posix.POSIX_SPAWN_CLOSE, fd))
+    actions += closings()
     back = _enter(cwd)
     before = posix.umask(_UMASK)
     try:
@@ -163,13 +160,6 @@ def _start(path: str, argv: list[str], environment: dict[str, str], cwd: str, en
         posix.umask(before)
         posix.fchdir(back)
         posix.close(back)
-
-
-def _is_inheritable(fd: int) -> bool:
-    try:
-        return posix.get_inheritable(fd)
-    except OSError:
-        return False  # the descriptor of the listing itself
 
 
 def _enter(cwd: str) -> int:

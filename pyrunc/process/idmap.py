@@ -5,6 +5,7 @@ import posix
 
 from pyrunc.errors import ConfigError, HostError
 from pyrunc.linux.errnos import reason
+from pyrunc.process.inherited import closings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 _ID_MAX = 2**32 - 1
 _FOLDERS = ("/usr/bin", "/usr/local/bin", "/bin")
 _TOOL_TEXT = 1024
+_TEXT_END = 4096
+"""The kernel takes a map in one write, of less than a page (map_write in kernel/user_namespace.c)."""
+_SHOWN = 200
 # Field, file below /proc/PID, tool of shadow, ranges that the tool allows, the capability that needs no tool
 _GROUPS = ("gidMappings", "gid_map", "newgidmap", "/etc/subgid", 6)
 _USERS = ("uidMappings", "uid_map", "newuidmap", "/etc/subuid", 7)
@@ -125,9 +129,15 @@ def _write(pid: int, name: str, text: str, linux: "Section", key: str) -> None:
             posix.close(fd)
     except OSError as error:
         shown = text.strip().replace("\n", ", ")
-        why = {1: ": ids that the caller has not got himself", 22: ": rows overlap"}.get(error.errno or 0, "")
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]} …"
+        why = {1: ": ids that the caller has not got himself", 22: _unfit(text)}.get(error.errno or 0, "")
         cause = f'cannot write "{shown}" to {name}: {reason(error.errno or 0)}{why}'
         raise ConfigError(cause, linux.at(key)) from error
+
+
+def _unfit(text: str) -> str:
+    """Why the kernel finds a map invalid."""
+    return f": {len(text)} bytes, of {_TEXT_END - 1} at most" if len(text) >= _TEXT_END else ": rows overlap"
 
 
 def _find(tool: str) -> str:
@@ -150,7 +160,7 @@ def _by_tool(pid: int, linux: "Section", key: str, rows: Rows, tool: str, ranges
         argv += [str(number) for number in row]
     said, end = posix.pipe2(posix.O_CLOEXEC)
     try:
-        actions = [(posix.POSIX_SPAWN_DUP2, end, 2)]
+        actions = [(posix.POSIX_SPAWN_DUP2, end, 2), *closings()]
         child = posix.posix_spawn(path, argv, {"PATH": "/usr/bin:/bin"}, file_actions=actions, setsigmask=())
         posix.close(end)
         end = -1
