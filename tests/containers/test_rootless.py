@@ -391,12 +391,9 @@ def test_in_a_namespace_with_ranges(ranged: Ordinary) -> None:
 @tools
 def test_a_source_that_the_containers_root_cannot_reach(ranged: Ordinary) -> None:
     """`podman run --userns=nomap`: the user, who may open what is bound, is nobody in the container."""
-    secret = ranged.folder / "secret"
-    secret.mkdir(mode=0o700)
-    (secret / "file").write_text("shown\n")
-    own_tree(secret, UID, GID)
+    (ranged.runtime_dir / "file").write_text("shown\n")
     own_tree(ranged.rootfs, SUB, SUB)
-    mount = {"destination": "/tmp/file", "source": f"{secret}/file", "options": ["bind"]}
+    mount = {"destination": "/tmp/file", "source": f"{ranged.runtime_dir}/file", "options": ["bind"]}
     patch = merge(podman(ranged, "--map-auto"), {"+mounts": [mount], "linux": {"+namespaces": [{"type": "user"}]}})
     patch = merge(patch, maps(rows(0, 1, 1000), rows(0, 1, 1000)))
     assert ranged.run(patch, "cat /tmp/file; id -u").lines == ["shown", "0"]
