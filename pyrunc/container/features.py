@@ -8,6 +8,7 @@ libseccomp: supportedFlags, and the annotation with libseccomp's version.
 from pyrunc import SPEC_VERSION, VERSION
 from pyrunc.cgroups.driver import MANAGERS
 from pyrunc.cgroups.resources import ROWS
+from pyrunc.cgroups.unit_properties import PREFIX
 from pyrunc.config.validate import HOOKS
 from pyrunc.container.kill import STOP_SIGNAL
 from pyrunc.criu.options import ANNOTATION
@@ -34,7 +35,7 @@ def features() -> dict[str, object]:
         "mountOptions": names(),
         "linux": _linux(),
         "annotations": _annotations(),
-        "potentiallyUnsafeConfigAnnotations": sorted((STOP_SIGNAL, ANNOTATION, CRUN_ANNOTATIONS)),
+        "potentiallyUnsafeConfigAnnotations": sorted((STOP_SIGNAL, ANNOTATION, CRUN_ANNOTATIONS, PREFIX)),
     }
 
 

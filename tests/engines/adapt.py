@@ -43,7 +43,7 @@ PLAN: tuple[Row, ...] = (
         "/linux/cgroupsPath",
         "slice:prefix:name",
         "/slice/prefix-name",
-        "the form of the systemd manager, which this version refuses, as runc does without --systemd-cgroup",
+        "the form of the systemd manager, which cgroupfs refuses, and no systemd runs here",
         _cgroups_path,
     ),
     (
