@@ -20,21 +20,32 @@ from tests.bed.machine import Machine, running
 REPORT = build.FOLDER / "report"
 TIMEOUT = 300
 """Seconds for a test that says nothing else: ten times slower than where 60 are enough, but for its waits."""
+_LIMITS = ("test_cgroups", "test_update", "test_limits_v2", "test_cgroup_mount", "test_events", "test_pause")
+_OTHERS = ("test_delegation", "test_labels", "test_checkpoint", "test_exec", "test_lifecycle", "test_user_namespace")
 GROUPS = {
-    "engines": ("tests/vm",),
-    "containers": tuple(
-        f"tests/{name}.py"
-        for name in (
-            *("test_cgroups_v2_real", "containers/test_limits_v2", "containers/test_cgroups", "containers/test_update"),
-            *("containers/test_cgroup_mount", "containers/test_delegation", "containers/test_events"),
-            *("containers/test_pause", "containers/test_labels", "containers/test_checkpoint", "containers/test_exec"),
-            *("containers/test_lifecycle", "containers/test_user_namespace", "containers/test_rootless"),
-        )
+    "engines": ("", ("tests/vm",)),
+    "containers": (
+        "",
+        (
+            *("tests/test_cgroups_v2_real.py", "tests/containers/test_rootless.py"),
+            *(f"tests/containers/{name}.py" for name in _LIMITS + _OTHERS),
+        ),
+    ),
+    "systemd": (
+        "PYRUNC_CGROUPS=systemd",
+        ("tests/containers/test_systemd.py", *(f"tests/containers/{name}.py" for name in _LIMITS)),
     ),
 }
-"""What runs when no test is named: all that needs this machine, and what it does differently from the host."""
+"""What runs when no test is named, and with which variables: all that needs this machine, and what the host does in
+another way.
+"""
+AT_ONCE = 2
+"""Machines that run: two processors are what a small host has."""
+PASSED_ON = ("ENGINE_RUNTIME", "ENGINE_CGROUPS", "PYRUNC_CGROUPS")
+"""Variables of the caller that tests in the machine get."""
 KNOWN_SKIPS = (
     r"cgroup v1",
+    r"is about cgroups that are not made by systemd",
     r"needs a host without ",
     r"needs a cgroup2 tree without these controllers",
     r"the controllers are all there",
@@ -47,12 +58,12 @@ _said = threading.Lock()
 
 def run_all(tests: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the tests, or the groups; 0 when all passed and none was skipped that should have run."""
-    groups = {"tests": tuple(tests)} if tests else GROUPS
+    groups = {"tests": ("", tuple(tests))} if tests else GROUPS
     REPORT.mkdir(exist_ok=True)
     for old in REPORT.iterdir():
         old.unlink()
-    with ThreadPoolExecutor(len(groups)) as pool:
-        statuses = list(pool.map(lambda name: _group(name, groups[name], environment), groups))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        statuses = list(pool.map(lambda name: _group(name, *groups[name], environment), groups))
     suites = [ET.parse(file).getroot() for name in groups if (file := REPORT / f"{name}.xml").exists()]
     skipped = _unknown_skips(suites)
     for line in skipped:
@@ -62,11 +73,12 @@ def run_all(tests: Sequence[str], environment: Mapping[str, str]) -> int:
     return max(statuses) or int(bool(skipped))
 
 
-def _group(name: str, tests: Sequence[str], environment: Mapping[str, str]) -> int:
+def _group(name: str, variables: str, tests: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit status of pytest; 70 when there is none. A machine whose emulated kernel dies is tried once more."""
+    passed = [f"{key}={shlex.quote(environment[key])}" for key in PASSED_ON if key in environment]
     for _ in range(2):
         with running(f"test-{name}", environment) as machine:
-            status = _pytest(machine, name, tests)
+            status = _pytest(machine, name, " ".join([variables, *passed]), tests)
             if machine.pid:
                 (REPORT / f"{name}.xml").write_text(machine.ok("cat /root/junit.xml"))
                 return status
@@ -74,13 +86,13 @@ def _group(name: str, tests: Sequence[str], environment: Mapping[str, str]) -> i
     return 70
 
 
-def _pytest(machine: Machine, name: str, tests: Sequence[str]) -> int:
+def _pytest(machine: Machine, name: str, variables: str, tests: Sequence[str]) -> int:
     words = [
         *(f"{build.PREFIX}/bin/python", "-m", "pytest", "--verbose", "--junitxml=/root/junit.xml"),
         *("-o", "junit_family=xunit2", "-o", f"junit_suite_name={name}", "-o", f"timeout={TIMEOUT}"),
         *("-p", "no:cacheprovider", "--durations=30", "--durations-min=5", "--basetemp=/var/tmp/pytest", *tests),
     ]
-    environment = f"PYRUNC=/usr/local/bin/pyrunc BOX_SECONDS={TIMEOUT // 3}"
+    environment = f"PYRUNC=/usr/local/bin/pyrunc BOX_SECONDS={TIMEOUT // 3} {variables}"
     command = machine.argv(f". /root/.profile; export {environment}; exec {shlex.join(words)} 2>&1")
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
