@@ -18,7 +18,10 @@ from tests.containers.test_console import Terminal, listener, terminal
 
 __all__ = ["listener"]
 
-pytestmark = pytest.mark.criu
+pytestmark = [pytest.mark.criu, pytest.mark.timeout(600)]
+
+SECONDS = 120
+"""For one call: criu takes 20 s in an emulated machine that others keep busy."""
 
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count.new; mv /tmp/count.new /tmp/count; sleep 0.05; done"
 
@@ -40,18 +43,22 @@ def counting(box: Box, patch: Patch | None = None, script: str = COUNT) -> None:
 
 def goes_on(box: Box) -> None:
     before = count(box)
-    wait_for(lambda: count(box) > before + 3, f"more than {before}")
+    wait_for(lambda: count(box) > before + 3, f"more than {before}", 60)
 
 
 def checkpoint(box: Box, images: Path, *flags: object, status: int = 0) -> Result:
-    return box.pyrunc("checkpoint", "--image-path", images, *flags, box.id, status=status)
+    process = box.spawn("checkpoint", "--image-path", images, *flags, box.id)
+    out, err = process.communicate(timeout=SECONDS)
+    result = Result(process.returncode, out, err)
+    assert result.status == status, repr(result)
+    return result
 
 
 def restore(box: Box, images: Path, *flags: object, status: int = 0, **options: Any) -> Result:
     """Detached; its process writes to the file out2."""
     command = ("restore", "--detach", "--bundle", box.bundle, "--image-path", images, *flags, box.id)
     with (box.folder / "out2").open("w") as out, (box.folder / "err2").open("w") as err:
-        code = box.spawn(*command, **{"stdout": out, "stderr": err} | options).wait(60)
+        code = box.spawn(*command, **{"stdout": out, "stderr": err} | options).wait(SECONDS)
     result = Result(code, (box.folder / "out2").read_text(), (box.folder / "err2").read_text())
     assert code == status, repr(result)
     return result
@@ -223,12 +230,12 @@ def test_in_the_foreground(box: Box, images: Path) -> None:
     before = box.spawn("run", "--bundle", box.bundle, box.id)
     goes_on(box)
     checkpoint(box, images)
-    assert "tick" in before.communicate(timeout=20)[0]
+    assert "tick" in before.communicate(timeout=SECONDS)[0]
     assert before.returncode == 137
     process = box.spawn("restore", "--bundle", box.bundle, "--image-path", images, box.id)
     goes_on(box)
     (box.rootfs / "tmp/end").touch()
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=SECONDS)
     assert (process.returncode, err) == (7, "")
     assert "tick" in out
     assert "does not exist" in box.pyrunc("state", box.id, status=1).err
@@ -364,7 +371,7 @@ def test_an_interrupted_restore_leaves_nothing(box: Box, images: Path) -> None:
     log = images / "restore.log"
     wait_for(lambda: log.exists() and log.stat().st_size > 200_000, "criu that turns in circles")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     box.check_clean()
 
