@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make setup | demo | test | vm | vm-shell | test-vm | check | format | golden | binary | bench |
+# make setup | demo | test | vm | vm-shell | test-vm | compatibility | check | format | golden | binary | bench |
 #      install PREFIX=/usr/local | install-pip | uninstall | clean
 
 PREFIX ?= /usr/local
@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-v2view vm vm-shell test-vm check format golden unit test-pythons binary bench install install-pip uninstall clean
+.PHONY: setup demo test test-v2view vm vm-shell test-vm compatibility check format golden unit test-pythons binary bench install install-pip uninstall clean
 
 # .venv/bin/pyrunc, working on the sources of this folder.
 setup: .venv/setup.stamp pyrunc/init/pyrunc-init
@@ -53,6 +53,10 @@ vm-shell: vm
 
 test-vm: vm
 	@$(BIN)/python -m tests.bed test $(TESTS)
+
+# The tests of engines with pyrunc, runc and crun, and docs/engines/compatibility.md from their reports. Hours.
+compatibility: vm
+	@$(BIN)/python -m tests.bed.compare $(TESTS)
 
 # The quick part: no root, no container.
 unit: .venv/dev.stamp setup

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the table of docs/engines/compatibility.md from reports of pytest: engine, feature, and how each runtime did.
 
-    python -m tests.vm.compatibility pyrunc=pyrunc.xml runc=runc.xml crun=crun.xml >docs/engines/compatibility.md
+    python -m tests.vm.compatibility 'Debian 13' pyrunc=pyrunc.xml runc=runc.xml crun=crun.xml
 
-The reports are those of `ENGINE_RUNTIME=runc pytest --junitxml=runc.xml tests/vm`. There may be several for a runtime;
-of a test that is in two of them the later counts.
+writes it to stdout; `make compatibility` runs the tests, too. The first word says where they ran. The reports are those
+of `ENGINE_RUNTIME=runc pytest --junitxml=runc.xml tests/vm`. There may be several for a runtime; of a test that is in
+two of them the later counts.
 """
 
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Mapping
 ENGINES = {
     "test_docker_": "Docker",
     "test_podman_": "Podman",
+    "test_checkpoint": "Podman",
     "test_containerd_": "containerd (ctr)",
     "test_cri_": "Kubernetes (CRI of containerd)",
 }
@@ -21,8 +23,8 @@ WORDS = {"passed": "yes", "failed": "**no**"}
 HEAD = """\
 # What works with which engine
 
-Written by `python -m tests.vm.compatibility` from the reports of `tests/vm`, whose tests drove each engine in the
-virtual machine of `make vm`, once with each runtime. A cell is a test that ran: yes, it passed; **no**, it failed. An
+Written by `make compatibility` from the reports of `tests/vm`, whose tests drive each engine in the virtual machine of
+`make vm`, once with each runtime; here on {place}. A cell is a test that ran: yes, it passed; **no**, it failed. An
 empty cell was not run. The name of a row is that of its test.
 """
 
@@ -54,9 +56,9 @@ def feature(name: str) -> str:
     return words.replace("_", " ") + (f" ({parameter[:-1]})" if parameter else "")
 
 
-def text(table: Table, runtimes: list[str]) -> str:
-    lines = [HEAD]
-    for engine in ENGINES.values():
+def text(table: Table, runtimes: list[str], place: str) -> str:
+    lines = [HEAD.format(place=place)]
+    for engine in dict.fromkeys(ENGINES.values()):
         if rows := table.get(engine):
             lines += [f"## {engine}", "", f"| feature | {' | '.join(runtimes)} |", "|---" * (len(runtimes) + 1) + "|"]
             lines += [
@@ -73,5 +75,5 @@ def total(rows: Mapping[str, Mapping[str, str]], runtime: str) -> str:
 
 
 if __name__ == "__main__":
-    pairs = [(word.partition("=")[0], word.partition("=")[2]) for word in sys.argv[1:]]
-    sys.stdout.write(text(read(pairs), list(dict(pairs))))
+    pairs = [(word.partition("=")[0], word.partition("=")[2]) for word in sys.argv[2:]]
+    sys.stdout.write(text(read(pairs), list(dict(pairs)), sys.argv[1]))
