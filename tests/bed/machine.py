@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bed import build
 
-SECONDS = 300
+SECONDS = 900
 """Until a start must have come to a login; 30 are usual where nothing else runs."""
 KERNEL_LINE = "root=/dev/vda rw console=ttyS0 quiet mitigations=off psi=1 apparmor=1 tsc=reliable panic=-1"
 """tsc: no change of clocks while two emulated processors read one, which QEMU 7.2 does not survive each time; panic:
