@@ -10,7 +10,7 @@ import select
 
 from pyrunc.container import criu_yard, restore_request
 from pyrunc.container.checkpoint import ready
-from pyrunc.container.launch import Draft, check_terminal, new_record, resources, undo
+from pyrunc.container.launch import Draft, check_terminal, make_cgroup, new_record, undo
 from pyrunc.container.launch import Options as Wanted
 from pyrunc.criu import messages, session
 from pyrunc.errors import HostError
@@ -147,12 +147,7 @@ class Restoration:
             from pyrunc.process.notify import make_folder
 
             make_folder(entry.fd)
-        for directory in draft.cgroup.directories():
-            journal.note(entry, journal.CGROUP, directory)
-        draft.cgroup.create()
-        record.cgroup = draft.cgroup.record()
-        for warning in draft.cgroup.apply(resources(draft.config)):
-            draft.settings.warn(warning)
+        make_cgroup(draft, entry, record)
         if draft.cgroup.mode == "v2":
             self._filter_devices()
         if draft.rdt is not None:
@@ -235,6 +230,10 @@ class Restoration:
 
                 raise failure(program, report, helper.pid, None, self._record.rootfs)
             draft.cgroup.join(helper.pid)
+            if draft.holder is not None:
+                from pyrunc.container.holder import release
+
+                release(draft, helper.pid)
         except BaseException:
             helper.close()
             talk.close()
