@@ -154,6 +154,14 @@ def test_what_a_life_loads(tmp_path: Path) -> None:
         assert not foreign(loaded(*root, "delete", "--force", "imports-life"))
 
 
+def test_what_systemd_adds() -> None:
+    """Cgroups by systemd are on the path of every create under Kubernetes: D-Bus is spoken without a library."""
+    scopes = "pyrunc.cgroups.scope_v1, pyrunc.cgroups.scope_v2"
+    assert not foreign(imported(f"{scopes}, pyrunc.container.holder, pyrunc.cgroups.dbus, pyrunc.cgroups.gvariant"))
+    # kill, exec and pause ask nobody
+    assert not imported(scopes) & {"pyrunc.cgroups.dbus", "pyrunc.cgroups.unit_properties", "pyrunc.plan.program"}
+
+
 def test_the_parser_imports_nothing() -> None:
     """Table and parser know their rows and the errors."""
     own = {name for name in imported("pyrunc.cli.parse") if name.startswith("pyrunc")}

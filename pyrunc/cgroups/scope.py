@@ -7,12 +7,11 @@ first process is born in it, or has entered it: nothing of the container runs in
 
 import time
 
-from pyrunc.cgroups import files, tree, unit_name, unit_properties
+from pyrunc.cgroups import files, tree, unit_name
 from pyrunc.cgroups.driver import REMOVE_SECONDS, Cgroup
 from pyrunc.cgroups.path import Hierarchy, hierarchies
 from pyrunc.cgroups.unit import Unit
 from pyrunc.errors import CgroupError, ConfigError, StateError
-from pyrunc.plan import device_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +87,9 @@ class Scope(Cgroup):
         return warnings + self._warnings
 
     def _update(self, resources: "Section") -> list[str]:
+        from pyrunc.cgroups import unit_properties
         from pyrunc.cgroups.resources import writes
+        from pyrunc.plan import device_filter
 
         v2 = self.mode == "v2"
         limits = unit_properties.of_limits(writes(resources, v2), v2, start=False)
@@ -146,6 +147,8 @@ class Scope(Cgroup):
 
 def open_scope(config: "Config", container_id: str, *, rootless: bool, root: str, owner: "int | None") -> Cgroup:
     """The cgroup of linux.cgroupsPath "slice:prefix:name"; nothing is made yet. ConfigError, CgroupError."""
+    from pyrunc.cgroups import unit_properties
+
     if not files.exists(RUNNING):
         raise CgroupError("systemd not running on this host, cannot use systemd cgroups manager")
     mode, trees = hierarchies(root)
@@ -168,6 +171,7 @@ def open_scope(config: "Config", container_id: str, *, rootless: bool, root: str
         unified.bind(unit, properties, limits)
         return unified
     from pyrunc.cgroups.scope_v1 import LegacyScope
+    from pyrunc.plan import device_filter
 
     rows = tuple((",".join(tree.names), tree.options, tree.mount, below) for tree in trees)
     legacy = LegacyScope(paths, made, root, mode=mode, rows=rows, devices=device_filter.of_config(config))
@@ -187,7 +191,9 @@ def _properties(container_id: str, slice: str, v2: bool) -> "list[Property]":
 
 
 def _limits(config: "Config", v2: bool, rootless: bool) -> "list[Property]":
+    from pyrunc.cgroups import unit_properties
     from pyrunc.cgroups.resources import writes
+    from pyrunc.plan import device_filter
 
     linux = config.section("linux")
     resources = linux.section("resources") if linux else None

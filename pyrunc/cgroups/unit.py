@@ -4,11 +4,11 @@
 import posix
 import time
 
-from pyrunc.cgroups.dbus import Connection, DbusError, unix_addresses
 from pyrunc.errors import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.cgroups.dbus import Connection, DbusError
     from pyrunc.cgroups.unit_properties import Property
 
 SECONDS = 30.0
@@ -48,6 +48,8 @@ class Unit:
         """Make the scope with a process in it; returns warnings. Each of `limits` that this systemd does not know, or
         does not take, is left to the cgroup files; one of `properties` is an error.
         """
+        from pyrunc.cgroups.dbus import DbusError
+
         connection = self._open()
         warnings: list[str] = []
         limits = list(limits)
@@ -78,6 +80,8 @@ class Unit:
 
     def set(self, limits: "list[Property]") -> list[str]:
         """Change properties until the unit ends; returns warnings, as start."""
+        from pyrunc.cgroups.dbus import DbusError
+
         warnings: list[str] = []
         limits = list(limits)
         if not limits:
@@ -107,6 +111,8 @@ class Unit:
 
     def stop(self) -> None:
         """End the unit, and what a failure leaves of it; one that is gone is no error."""
+        from pyrunc.cgroups.dbus import DbusError
+
         connection = self._open()
         try:
             _listen(connection)
@@ -129,7 +135,7 @@ class Unit:
             self._connection.close()
             self._connection = None
 
-    def _open(self) -> Connection:
+    def _open(self) -> "Connection":
         deadline = time.monotonic() + SECONDS
         if self._connection is None:
             try:
@@ -139,7 +145,7 @@ class Unit:
         self._connection.deadline = deadline
         return self._connection
 
-    def _await(self, connection: Connection, job: object, what: str) -> None:
+    def _await(self, connection: "Connection", job: object, what: str) -> None:
         """Wait for the end of a job; CgroupError with its result when that is not "done"."""
         while True:
             body = connection.signal().body
@@ -150,7 +156,9 @@ class Unit:
             self._reset(connection)
             raise CgroupError(f"the job to {what} it ended with the result {body[3]}")
 
-    def _reset(self, connection: Connection) -> bool:
+    def _reset(self, connection: "Connection") -> bool:
+        from pyrunc.cgroups.dbus import DbusError
+
         try:
             _call(connection, "ResetFailedUnit", "s", self.name)
         except DbusError:
@@ -161,15 +169,15 @@ class Unit:
         return CgroupError(f"unit {self.name} of systemd{' (user)' if self.user else ''}: {error.cause}")
 
 
-def _call(connection: Connection, member: str, signature: str, *values: object) -> list[object]:
+def _call(connection: "Connection", member: str, signature: str, *values: object) -> list[object]:
     return connection.call(_SYSTEMD, _PATH, _MANAGER, member, signature, *values)
 
 
-def _listen(connection: Connection) -> None:
+def _listen(connection: "Connection") -> None:
     connection.listen(f"type='signal',sender='{_SYSTEMD}',path='{_PATH}',interface='{_MANAGER}',member='JobRemoved'")
 
 
-def _drop(limits: "list[Property]", error: DbusError, warnings: list[str]) -> bool:
+def _drop(limits: "list[Property]", error: "DbusError", warnings: list[str]) -> bool:
     """Whether a limit that the manager refuses by its name was taken out."""
     words = error.text.replace(",", " ").replace("=", " ").replace(":", " ").split()
     name = next((name for name, _ in limits if name in words), None)
@@ -180,8 +188,10 @@ def _drop(limits: "list[Property]", error: DbusError, warnings: list[str]) -> bo
     return True
 
 
-def _connect(user: bool, deadline: float) -> Connection:
+def _connect(user: bool, deadline: float) -> "Connection":
     """The bus, or where there is none, the manager's own socket."""
+    from pyrunc.cgroups.dbus import Connection
+
     last = CgroupError("no D-Bus: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR leads to that of the user")
     for address, direct in _user_addresses() if user else _system_addresses():
         try:
@@ -192,6 +202,8 @@ def _connect(user: bool, deadline: float) -> Connection:
 
 
 def _system_addresses() -> list[tuple[str, bool]]:
+    from pyrunc.cgroups.dbus import unix_addresses
+
     given = posix.environ.get(b"DBUS_SYSTEM_BUS_ADDRESS", b"").decode("utf-8", "surrogateescape")
     if given:
         return [(address, False) for address in unix_addresses(given)]
@@ -199,6 +211,8 @@ def _system_addresses() -> list[tuple[str, bool]]:
 
 
 def _user_addresses() -> list[tuple[str, bool]]:
+    from pyrunc.cgroups.dbus import unix_addresses
+
     session, folder = (
         posix.environ.get(name, b"").decode("utf-8", "surrogateescape")
         for name in (b"DBUS_SESSION_BUS_ADDRESS", b"XDG_RUNTIME_DIR")
