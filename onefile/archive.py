@@ -46,6 +46,8 @@ def _packages(packages: Path, here: Path) -> "Iterator[tuple[str, bytes]]":
             yield f"{name}c", _compiled(path.read_bytes(), str(name))
         elif path.suffix not in (".pyi", ".pyc", ".typed") and name.parts[0][-10:] != ".dist-info":
             yield str(name), path.read_bytes()
+    for path in (here.parent / "spec").glob("*.schema.json"):
+        yield f"pyrunc/spec/{path.name}", path.read_bytes()
     for path in (here / "standins").glob("*.py"):
         yield f"{path.stem}.pyc", _compiled(path.read_bytes(), path.name)
 

@@ -46,7 +46,8 @@ def valid_argv(draw: st.DrawFn) -> list[str]:
         parts = []
     names = [[draw(NAMES)] for _ in range(draw(st.integers(command.required, len(command.arguments))))]
     if command.tail:
-        return argv + list(chain(*parts)) + names[0] + draw(st.lists(WORDS, max_size=3))
+        # Behind the first word, a word that begins with a dash is no flag
+        return argv + list(chain(*parts, *names)) + draw(st.lists(WORDS if names else NAMES, max_size=3))
     return argv + list(chain(*draw(st.permutations(parts + names))))
 
 

@@ -74,5 +74,6 @@ def test_the_wheel(tmp_path: Path) -> None:
         members = {member.filename: member.external_attr >> 16 for member in wheel.infolist()}
     launcher = next(name for name in members if name.endswith(".data/scripts/pyrunc"))
     assert members["pyrunc/init/pyrunc-init"] & 0o111
+    assert {f"pyrunc/spec/{name}.schema.json" for name in ("config", "state", "features")} <= members.keys()
     assert members[launcher] & 0o111
     assert not [name for name in members if name.endswith((".c", ".h"))]

@@ -293,6 +293,18 @@ _ROWS = (
         (),
         help="print the syscalls that create would make; touches nothing",
     ),
+    Command(
+        "validate",
+        (
+            Flag("bundle", "b", TEXT, metavar="DIR", default=".", help="directory of config.json; - is standard input"),
+            CONFIG,
+            Flag("host", help="find also what this kernel, this user and these cgroups cannot do"),
+            Flag("json", help="print JSON"),
+        ),
+        (),
+        tail="FILE...",
+        help="print all that is wrong with a config.json, or with FILEs, and what to write instead; touches nothing",
+    ),
     Command("features", (), (), help="print what this version can do, as JSON"),
     Command("version", (), (), help="print the version"),
     Command("help", (), ("topic",), required=0, module="", help="explain a command"),
