@@ -21,11 +21,15 @@ _LABELLED = ("proc", "sysfs", "cgroup", "cgroup2")
 
 
 class Mount:
-    """One row of `mounts`, read once. destination: normalised, absolute in the container; tree: its detached mount;
+    """One row of `mounts`, read once. destination: normalised, absolute in the container; tree: its mount, detached
+    or held for `remounts` rows behind it; base: the row that a remount is of; late: it is still to become read-only;
     idmap: the user namespace that maps its ids; label: its SELinux context.
     """
 
-    __slots__ = ("destination", "idmap", "label", "options", "origin", "section", "source", "tree", "type")
+    __slots__ = (
+        *("base", "destination", "idmap", "label", "late", "options", "origin", "remounts", "section", "source"),
+        *("tree", "type"),
+    )
 
     def __init__(self, section: Section, bundle: str) -> None:
         self.section = section
@@ -39,6 +43,9 @@ class Mount:
         self.tree: Op | None = None
         self.idmap: Op | None = None
         self.label = ""
+        self.base: Mount | None = None
+        self.remounts = 0
+        self.late = False
 
 
 def read(config: Config) -> list[Mount]:
@@ -56,7 +63,19 @@ def read(config: Config) -> list[Mount]:
             raise mount.section.refuse("type", f'"{mount.type}" cannot be mounted on /proc')
         if not mount.options.bind and not mount.options.remount and not mount.type:
             raise mount.section.refuse("type", "is required, as options have neither bind nor rbind")
+    _find_bases(found)
     return found
+
+
+def _find_bases(mounts: list[Mount]) -> None:
+    """A remount is of the mount that a row before it made there: its path must not be walked a second time."""
+    latest: dict[str, Mount] = {}
+    for mount in mounts:
+        if not mount.options.remount:
+            latest[mount.destination] = mount
+        elif mount.destination in latest:
+            mount.base = latest[mount.destination]
+            mount.base.remounts += 1
 
 
 def label(mounts: list[Mount], text: str) -> None:

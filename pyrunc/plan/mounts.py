@@ -85,10 +85,9 @@ def make(mount: Mount, program: Program, root: Op, copy_up: int, *, ordinary: bo
         _inherit(mount, program, tree, target, copy_up, ordinary=ordinary)
     move_mount(program, tree, target, origin=mount.origin)
     program.call("close", target)
-    if late:
-        return tree
-    program.call("close", tree)
-    return None
+    mount.late = late
+    _let_go(mount, program, tree)
+    return tree if late else None
 
 
 def cover(mount: Mount, program: Program, root: Op, path: str) -> None:
@@ -110,7 +109,15 @@ def cover(mount: Mount, program: Program, root: Op, path: str) -> None:
 def seal(mount: Mount, program: Program, tree: Op) -> None:
     """`ro` of a tmpfs and of /dev, which other mounts and devices had to be made in."""
     mount_setattr(program, tree, MOUNT_ATTR_RDONLY, origin=mount.origin)
-    program.call("close", tree)
+    mount.late = False
+    _let_go(mount, program, tree)
+
+
+def _let_go(mount: Mount, program: Program, tree: Op) -> None:
+    """Close the mount's descriptor, unless a row behind it is a remount of it, or it is still to be sealed."""
+    mount.tree = tree
+    if not mount.remounts and not mount.late:
+        program.call("close", tree)
 
 
 def _bind(mount: Mount, program: Program, root: Op, tree: Op) -> None:
@@ -120,7 +127,7 @@ def _bind(mount: Mount, program: Program, root: Op, tree: Op) -> None:
     target = place(mount, program, root, tree)
     move_mount(program, tree, target, origin=mount.origin)
     program.call("close", target)
-    program.call("close", tree)
+    _let_go(mount, program, tree)
 
 
 def dress(mount: Mount, program: Program, tree: Op) -> None:
@@ -241,7 +248,7 @@ def _mount(mount: Mount, program: Program, root: Op) -> None:
         mount_setattr(program, placed, options.attr_set, options.attr_clr, origin=origin)
     _tree_attributes(mount, program, placed)
     program.call("close", target)
-    program.call("close", placed)
+    _let_go(mount, program, placed)
 
 
 _SUPERBLOCK_WORDS = {"ro": MS_RDONLY, "sync": 16, "mand": 64, "dirsync": 128, "lazytime": 1 << 25}
@@ -256,8 +263,10 @@ def _legacy(options: ParsedOptions) -> int:
 
 def _remount(mount: Mount, program: Program, root: Op) -> None:
     """`remount` changes what is mounted at the destination; with `bind` not its filesystem, as mount(8) has it."""
-    options, origin = mount.options, mount.origin
-    placed = openat2(program, root, mount.destination, O_PATH, origin=origin, to="mounted")
+    options, origin, base = mount.options, mount.origin, mount.base
+    placed = base.tree if base is not None else None
+    if placed is None:
+        placed = openat2(program, root, mount.destination, O_PATH, origin=origin, to="mounted")
     if options.attr_set or options.attr_clr:
         mount_setattr(program, placed, options.attr_set, options.attr_clr, origin=origin)
     _tree_attributes(mount, program, placed)
@@ -269,4 +278,8 @@ def _remount(mount: Mount, program: Program, root: Op) -> None:
         _data(mount, program, context)
         program.call("fsconfig", context, FSCONFIG_CMD_RECONFIGURE, None, None, 0, origin=origin)
         program.call("close", context)
-    program.call("close", placed)
+    if base is None or base.tree is None:
+        program.call("close", placed)
+    else:
+        base.remounts -= 1
+        _let_go(base, program, placed)
