@@ -119,7 +119,7 @@ def test_it_is_built_of_these_sources() -> None:
 
 def test_the_entry_is_small() -> None:
     """C in pyrunc is the helper; this is glue, which a reviewer reads in a minute."""
-    assert len((ROOT / "onefile/entry.c").read_text("ascii").splitlines()) <= 190
+    assert len((ROOT / "onefile/entry.c").read_text("ascii").splitlines()) <= 200
 
 
 def test_what_stands_in_for_rpds() -> None:
