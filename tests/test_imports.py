@@ -71,7 +71,7 @@ def foreign(modules: set[str]) -> set[str]:
 
 VERBS = [
     *("create", "start", "run", "state", "kill", "delete", "exec", "list", "version", "plan", "spec"),
-    *("pause", "resume", "ps", "update", "events", "features", "mounts"),
+    *("pause", "resume", "ps", "update", "events", "features", "checkpoint", "restore", "mounts"),
 ]
 
 

@@ -11,6 +11,7 @@ from pyrunc.linux.errnos import reason
 from pyrunc.plan import rootfs
 from pyrunc.plan.restore import FIRST
 from pyrunc.process.look import View
+from pyrunc.process.notify import INSIDE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,9 +71,13 @@ def _mounts(draft: "Draft", folder: str) -> "list[mounts.Pair]":
     view = View(0, rootfs.path(draft.config))
     try:
         below = real(view, "/")
-        return mounts.sources(draft.config, rows, lambda path: real(view, path, below), folder, bound)
+        found = mounts.sources(draft.config, rows, lambda path: real(view, path, below), folder, bound)
     finally:
         view.close()
+    if not draft.notifies:
+        # A container that had a supervisor, and has none here
+        found.append({"key": INSIDE, "val": f"{folder}/empty"})
+    return found
 
 
 def _described(options: "Options") -> list[str]:

@@ -105,6 +105,7 @@ def _sources(config: Config, program: Program, folder: str, unified: str) -> Non
             mounts.dress(mount, program, mount.tree)
             name = mount.origin.rpartition("/")[2]
             move_mount(program, mount.tree, program.mkpath(root, f"/{name}", mount.tree), origin=mount.origin)
+    program.call("close", program.mkpath(root, "/empty", ops.KIND_DIRECTORY))
     if unified:
         # No symlink: criu's tasks look it up when their root is another
         cgroups = open_tree(program, AT_FDCWD, unified, to="cgroups")

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pyrunc.config.fields import Config
 
 FOLDER = "notify"
+INSIDE = "/run/notify"
+"""Where the container finds that folder."""
 _NAME = "notify.sock"
-_INSIDE = "/run/notify"
 _MESSAGE_MAX = 4096
 
 
@@ -35,13 +36,13 @@ def add_mount(config: "Config", folder: str) -> None:
     if process is None:
         return
     mount = {
-        "destination": _INSIDE,
+        "destination": INSIDE,
         "type": "bind",
         "source": folder,
         "options": ["bind", "rprivate", "nosuid", "noexec", "nodev", "ro"],
     }
     config.data["mounts"] = [*config.array("mounts"), mount]
-    process.data["env"] = [*process.texts("env"), f"NOTIFY_SOCKET={_INSIDE}/{_NAME}"]
+    process.data["env"] = [*process.texts("env"), f"NOTIFY_SOCKET={INSIDE}/{_NAME}"]
 
 
 def make_folder(directory: int) -> None:

@@ -327,6 +327,20 @@ def test_hooks_of_a_restore(box: Box, images: Path) -> None:
     assert (box.folder / "log").read_text().splitlines()[-1].startswith("poststop")
 
 
+def test_a_supervisor_that_is_gone_is_no_hindrance(box: Box, images: Path) -> None:
+    """The container has a mount for its socket (NOTIFY_SOCKET), which config.json does not name."""
+    path = f"/tmp/{box.id}.notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(path)
+        box.create({}, COUNT, env={**os.environ, "NOTIFY_SOCKET": path})
+        box.start()
+        wait_for(lambda: count(box) > 3, "the counter")
+        checkpoint(box, images)
+        restore(box, images)
+        goes_on(box)
+    os.unlink(path)
+
+
 def test_states_that_cannot_be_saved(box: Box, images: Path) -> None:
     box.create({}, "true")
     assert "container cannot be checkpointed in created state" in checkpoint(box, images, status=1).err
