@@ -91,8 +91,11 @@ def run(
     wanted = [name for name, case in requirements.load().items() if set(case.ids) & set(table)]
     base = tempfile.mkdtemp(prefix="conformance-")
     os.chmod(base, 0o711)
+    no_guest = ""
+    if not guest and any("guest" in requirements.CASES[name].needs for name in wanted):
+        guest, no_guest = rootfs.build(pathlib.Path(base))
     pool = concurrent.futures.ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("fork"), worker.begin, (runtime, base, busybox, guest)
+        jobs, multiprocessing.get_context("fork"), worker.begin, (runtime, base, busybox, guest, no_guest)
     )
     try:
         with pool:

@@ -148,6 +148,7 @@ def mount_options(box: Box) -> None:
             result = box.try_create(mounts(mount("/m", "tmpfs", one)), "true")
             box.holds("SPEC-383", result.status == 0, f"{one}: {result.why}")
             box.clean()
+    box.clean()
     box.control({})
     listed = {one for one in OPTIONS if one not in {"idmap", "ridmap", "tmpcopyup", "mand", "nomand"}} & set(found)
     box.holds("SPEC-383", listed, "none of the specification's options is named")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root file system of a container: a static busybox, its applets as links, and the guest when it could be built."""
 
-import contextlib
 import os
 import pathlib
 import shutil
@@ -16,14 +15,16 @@ FOLDERS = ("bin", "dev", "etc", "proc", "root", "sys", "tmp", "m", "data")
 
 
 class Kit:
-    """busybox: a static one; guest: the program built from guest.c, or None and why not."""
+    """What every root file system is made of. no_guest: why there is no guest program; "" when there is."""
 
-    def __init__(self, folder: pathlib.Path, busybox: str, guest: str) -> None:
+    def __init__(self, folder: pathlib.Path, busybox: str, guest: str, no_guest: str) -> None:
         self.busybox = folder / "busybox"
-        shutil.copyfile(busybox, self.busybox)
-        self.busybox.chmod(0o755)
         self.guest = folder / "guest"
-        self.no_guest = provide(self.guest, guest)
+        self.no_guest = no_guest
+        for source, target in ((busybox, self.busybox), (guest, self.guest)):
+            if source:
+                shutil.copyfile(source, target)
+                target.chmod(0o755)
 
     def make(self, rootfs: pathlib.Path) -> None:
         """A new root, of hard links."""
@@ -60,21 +61,14 @@ def is_static(path: str) -> bool:
         return b"ld-linux" not in (head := file.read(4096)) and b"ld-musl" not in head and head[:4] == b"\x7fELF"
 
 
-def provide(target: pathlib.Path, prebuilt: str) -> str:
-    """The guest at `target`, built before or now. The answer is why there is none; "" when there is."""
-    if prebuilt:
-        shutil.copyfile(prebuilt, target)
-        target.chmod(0o755)
-        return ""
+def build(folder: pathlib.Path) -> tuple[str, str]:
+    """The guest program, compiled into a folder: its path, or why there is none."""
     compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
     if not compiler:
-        return "the guest program is not built: no C compiler, and no --guest"
-    source = pathlib.Path(__file__).parent / "guest.c"
-    built = subprocess.run(
-        [compiler, "-static", "-O1", "-o", str(target), str(source)], capture_output=True, text=True, check=False
-    )
+        return "", "the guest program is not built: no C compiler, and no --guest"
+    source, target = pathlib.Path(__file__).parent / "guest.c", folder / "guest"
+    command = [compiler, "-static", "-O1", "-o", str(target), str(source)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode != 0:
-        with contextlib.suppress(FileNotFoundError):
-            target.unlink()
-        return f"the guest program is not built: {(built.stderr.splitlines() or ['?'])[0]}"
-    return ""
+        return "", f"the guest program is not built: {(built.stderr.splitlines() or ['?'])[0]}"
+    return str(target), ""

@@ -37,7 +37,7 @@ class _Worker:
     kit: Kit
 
 
-def begin(runtime: list[str], base: str, busybox: str, guest: str) -> None:
+def begin(runtime: list[str], base: str, busybox: str, guest: str, no_guest: str) -> None:
     """Called once in each process of the pool. Root has a tmpfs of its own, which nobody else sees."""
     host.LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     folder = pathlib.Path(base) / f"worker-{os.getpid()}"
@@ -46,7 +46,7 @@ def begin(runtime: list[str], base: str, busybox: str, guest: str) -> None:
         host.unshare_mounts()
         host.mount("tmpfs", str(folder), "tmpfs", 0, "mode=711")
     _Worker.runtime, _Worker.folder = runtime, folder
-    _Worker.kit = Kit(folder, busybox, guest)
+    _Worker.kit = Kit(folder, busybox, guest, no_guest)
     os.umask(0o022)
     requirements.load()
 
