@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make setup | demo | test | vm | vm-shell | test-vm | compatibility | check | format | golden | binary | bench |
+# make setup | demo | test | vm | vm-shell | test-vm | compatibility | conformance RUNTIME=… | check | format | golden | binary | bench |
 #      install PREFIX=/usr/local | install-pip | uninstall | clean
 
 PREFIX ?= /usr/local
@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-v2view vm vm-shell test-vm compatibility check format golden unit test-pythons binary bench install install-pip uninstall clean
+.PHONY: setup demo test test-v2view vm vm-shell test-vm compatibility conformance check format golden unit test-pythons binary bench install install-pip uninstall clean
 
 # .venv/bin/pyrunc, working on the sources of this folder.
 setup: .venv/setup.stamp pyrunc/init/pyrunc-init
@@ -72,6 +72,11 @@ check: .venv/dev.stamp setup
 	sed '/^exec /q' pyrunc/launcher/pyrunc | $(BIN)/shellcheck --shell=sh - # below its exec it is Python
 	$(BIN)/codespell
 	! command -v aarch64-linux-gnu-gcc >/dev/null || CC=aarch64-linux-gnu-gcc $(BIN)/python pyrunc/init/build.py .venv/pyrunc-init.aarch64
+
+# What the specification asks of a runtime, one by one: make conformance RUNTIME=/usr/sbin/runc ARGS='--only 21-79'
+RUNTIME ?= $(CURDIR)/$(BIN)/pyrunc
+conformance: setup
+	$(BIN)/python -m conformance --runtime '$(RUNTIME)' $(ARGS)
 
 # Puts right what check can put right by itself.
 format: .venv/dev.stamp
