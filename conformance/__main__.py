@@ -91,7 +91,7 @@ def run(
     wanted = [name for name, case in requirements.load().items() if set(case.ids) & set(table)]
     base = tempfile.mkdtemp(prefix="conformance-")
     os.chmod(base, 0o711)
-    no_guest = ""
+    no_guest = "" if guest else "no case asks for it"
     if not guest and any("guest" in requirements.CASES[name].needs for name in wanted):
         guest, no_guest = rootfs.build(pathlib.Path(base))
     pool = concurrent.futures.ProcessPoolExecutor(
