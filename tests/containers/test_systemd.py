@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cgroups that systemd makes: units, their properties, what a reload keeps, what is left. Beside it the other tests of
-this folder run with PYRUNC_CGROUPS=systemd.
+"""Cgroups that systemd makes: units, their names, what is left of them. Limits: test_systemd_limits.py. Beside them the
+other tests of this folder run with PYRUNC_CGROUPS=systemd.
 """
 
-import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,59 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.box import FULL, Box, Patch, capabilities, combine, controllers, hierarchy, is_v2, wait_for
+from tests.containers.box import Box, Patch, controllers, hierarchy, is_v2, wait_for
+from tests.containers.systemd import MIB, NAMED, PROPERTY, cgroup, listed, mounted, place, shown, systemctl, unit
 
 pytestmark = pytest.mark.systemd
-
-MIB = 1 << 20
-PROPERTY = "org.systemd.property."
-NAMED = "name=systemd"
 
 
 @pytest.fixture
 def box(box: Box) -> Iterator[Box]:
     box.flags = ["--systemd-cgroup"]
     yield box
-    left = systemctl("list-units", "--all", "--plain", "--no-legend", f"*{box.id}*")
     box.end()
-    assert box.id not in systemctl("list-units", "--all", "--plain", "--no-legend", f"*{box.id}*"), left
-
-
-def systemctl(*words: str) -> str:
-    return subprocess.run(["systemctl", "--no-pager", *words], check=True, capture_output=True, text=True).stdout
-
-
-def unit(box: Box) -> str:
-    return f"pyrunc-{box.id}.scope"
-
-
-def shown(name: str, *properties: str) -> dict[str, str]:
-    """Properties of a unit; of one that may stand there more than once, all together."""
-    found: dict[str, str] = {}
-    for line in systemctl("show", name, *(f"--property={one}" for one in properties)).splitlines():
-        key, _, value = line.partition("=")
-        found[key] = f"{found[key]};{value}" if key in found else value
-    return found
+    assert box.id not in listed(box.id)
 
 
 def path(text: str) -> Patch:
     return {"linux": {"cgroupsPath": text}}
-
-
-def resources(**fields: object) -> Patch:
-    return {"linux": {"resources": fields}}
-
-
-def place(box: Box) -> str:
-    """The cgroup of the container in the hierarchy by which systemd knows it."""
-    controller = "" if is_v2() else NAMED
-    return str(box.cgroup(controller)).removeprefix(hierarchy("systemd" if controller else ""))
-
-
-@pytest.fixture(autouse=True)
-def _one_hierarchy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The named hierarchy of v1 is mounted as "systemd"."""
-    monkeypatch.setattr("tests.containers.box.hierarchy", lambda name: hierarchy("systemd" if name == NAMED else name))
 
 
 def test_the_unit_of_a_container(box: Box) -> None:
@@ -123,11 +85,9 @@ def test_later_calls_need_no_flag(box: Box) -> None:
 def test_only_the_container_is_in_it_when_hooks_run(box: Box) -> None:
     """What held the scope before is gone."""
     log = box.folder / "log"
-    script = f'pid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/"); echo $pid > {log}; cat {hierarchy("")}{{}} >> {log}'
-    file = f"/system.slice/{unit(box)}/cgroup.procs"
-    hook = {"path": "/bin/sh", "args": ["sh", "-c", script.replace("{}", file)]}
-    if not is_v2():
-        hook["args"] = ["sh", "-c", script.replace(hierarchy(""), hierarchy("systemd")).replace("{}", file)]
+    procs = f"{mounted('' if is_v2() else NAMED)}/system.slice/{unit(box)}/cgroup.procs"
+    script = f'sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/" > {log}; echo >> {log}; cat {procs} >> {log}'
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", script]}
     box.create({"hooks": {"createRuntime": [hook]}}, "true")
     pid, *processes = log.read_text().split()
     assert processes == [pid]
@@ -186,156 +146,10 @@ def test_a_cgroup_that_leaves_the_scope(box: Box, text: str) -> None:
     assert error.startswith("pyrunc: /annotations/run.oci.systemd.subgroup: ")
 
 
-def files(box: Box, names: list[str]) -> dict[str, str]:
-    return (
-        {name: (box.cgroup(name.partition(".")[0]) / name).read_text().strip() for name in names}
-        if not is_v2()
-        else {name: (box.cgroup("") / name).read_text().strip() for name in names}
-    )
-
-
-LIMITS = {
-    "memory": {"limit": 64 * MIB, "swap": 96 * MIB, "reservation": 32 * MIB},
-    "cpu": {"shares": 512, "quota": 20000, "period": 50000, "cpus": "0", "mems": "0"},
-    "pids": {"limit": 33},
-}
-V2 = {
-    "memory.max": str(64 * MIB),
-    "memory.swap.max": str(32 * MIB),
-    "memory.low": str(32 * MIB),
-    "cpu.weight": "59",
-    "cpu.max": "20000 50000",
-    "cpuset.cpus": "0",
-    "cpuset.mems": "0",
-    "pids.max": "33",
-}
-V1 = {
-    "memory.limit_in_bytes": str(64 * MIB),
-    "memory.soft_limit_in_bytes": str(32 * MIB),
-    "cpu.shares": "512",
-    "cpu.cfs_quota_us": "20000",
-    "cpu.cfs_period_us": "50000",
-    "cpuset.cpus": "0",
-    "pids.max": "33",
-}
-
-
-@pytest.mark.controller("memory")
-def test_limits_survive_a_reload(box: Box) -> None:
-    wanted = V2 if is_v2() else V1
-    box.start(resources(**LIMITS), "sleep 100")
-    assert files(box, list(wanted)) == wanted
-    systemctl("daemon-reload")
-    # What systemd writes again is what its unit says
-    systemctl("set-property", "--runtime", unit(box), "TasksMax=44", "CPUWeight=70" if is_v2() else "CPUShares=70")
-    after = files(box, list(wanted))
-    changed = {"pids.max": "44", "cpu.weight" if is_v2() else "cpu.shares": "70"}
-    assert after == wanted | changed
-
-
-@pytest.mark.view("v2")
-@pytest.mark.controller("memory")
-@pytest.mark.parametrize(
-    ("fields", "properties"),
-    [
-        (
-            {"memory": {"limit": 64 * MIB, "swap": 96 * MIB}},
-            {"MemoryMax": str(64 * MIB), "MemorySwapMax": str(32 * MIB)},
-        ),
-        ({"unified": {"memory.high": "1M", "memory.min": "4096"}}, {"MemoryHigh": str(MIB), "MemoryMin": "4096"}),
-        ({"cpu": {"quota": 12345}}, {"CPUQuotaPerSecUSec": "130ms"}),
-        ({"cpu": {"cpus": "0", "mems": "0"}}, {"AllowedCPUs": "0", "AllowedMemoryNodes": "0"}),
-        ({"cpu": {"idle": 1}}, {"CPUWeight": "idle"}),
-        ({"blockIO": {"weight": 500}}, {"IOWeight": "4950"}),
-        ({"unified": {"memory.oom.group": "1"}}, {"OOMPolicy": "kill"}),
-        ({"pids": {"limit": -1}}, {"TasksMax": "infinity"}),
-    ],
-)
-def test_limits_are_properties(box: Box, fields: Patch, properties: dict[str, str]) -> None:
-    box.create(resources(**fields), "true")
-    assert shown(unit(box), *properties) == properties
-
-
-@pytest.mark.controller("pids")
-def test_one_process_and_no_more(box: Box) -> None:
-    """The process that holds the scope takes nothing of the limit away."""
-    box.start(resources(pids={"limit": 1}), "exec sleep 100")
-    assert files(box, ["pids.max"]) == {"pids.max": "1"}
-    assert shown(unit(box), "TasksMax") == {"TasksMax": "1"}
-
-
-@pytest.mark.controller("memory")
-def test_update_changes_both(box: Box) -> None:
-    """And what systemd writes along with it stays exact."""
-    file = "cpu.max" if is_v2() else "cpu.cfs_quota_us"
-    exact = "12345 50000" if is_v2() else "12345"
-    box.start(resources(cpu={"quota": 12345, "period": 50000}, pids={"limit": 20}), "sleep 100")
-    box.pyrunc("update", "--cpu-share", "700", "--memory", "64M", "--pids-limit", "44", box.id)
-    memory = "MemoryMax" if is_v2() else "MemoryLimit"
-    assert shown(unit(box), memory, "TasksMax") == {memory: str(64 * MIB), "TasksMax": "44"}
-    assert files(box, [file, "pids.max"]) == {file: exact, "pids.max": "44"}
-    systemctl("daemon-reload")
-    assert files(box, ["pids.max"]) == {"pids.max": "44"}
-
-
-@pytest.mark.controller("memory")
-def test_an_update_that_is_refused_changes_nothing(box: Box) -> None:
-    box.start(resources(pids={"limit": 20}), "sleep 100")
-    error = box.pyrunc("update", "--pids-limit", "30", "--cpuset-cpus", "4000", box.id, status=1).err
-    assert "/linux/resources/cpu/cpus" in error
-    assert files(box, ["pids.max"]) == {"pids.max": "20"}
-    assert shown(unit(box), "TasksMax") == {"TasksMax": "20"}
-
-
-LOOP = {"path": "/dev/loop", "type": "c", "major": 10, "minor": 237}
-RULE = {"allow": True, "type": "c", "major": 10, "minor": 237, "access": "rw"}
-NONE = {"allow": False, "access": "rwm"}
-ALL = {"allow": True, "access": "rwm"}
-
-
-def opens(box: Box) -> tuple[int, int]:
-    """The errnos of opening /dev/loop and /dev/null."""
-    found = box.exec("guest", "open:/dev/loop", "open:/dev/null").json
-    return found["open:/dev/loop"], found["open:/dev/null"]
-
-
-@pytest.mark.parametrize(
-    ("rules", "seen"),
-    [
-        ([NONE], (1, 0)),
-        ([NONE, RULE], (0, 0)),
-        ([ALL], (0, 0)),
-        pytest.param([ALL, {**RULE, "allow": False}], (1, 0), marks=pytest.mark.view("v2")),
-        pytest.param(
-            [NONE, {"allow": True, "type": "c", "minor": 237, "access": "rw"}], (0, 0), marks=pytest.mark.view("v2")
-        ),
-    ],
-)
-def test_the_device_list_survives_a_reload(box: Box, rules: list[Patch], seen: tuple[int, int]) -> None:
-    """Also one that systemd cannot say, on cgroup v2; and a change of the unit, after which systemd writes it anew."""
-    box.start(combine(capabilities(FULL), resources(devices=rules), {"linux": {"devices": [LOOP]}}), "sleep 100")
-    assert opens(box) == seen
-    systemctl("daemon-reload")
-    assert opens(box) == seen
-    systemctl("set-property", "--runtime", unit(box), "CPUWeight=70")
-    assert opens(box) == seen
-
-
-def test_an_update_of_the_devices(box: Box) -> None:
-    patch = combine(capabilities(FULL), resources(devices=[NONE, RULE]), {"linux": {"devices": [LOOP]}})
-    box.start(patch, "sleep 100")
-    for rules, seen in (([NONE], (1, 0)), ([NONE, RULE], (0, 0))):
-        box.pyrunc("update", "--resources", "-", box.id, stdin=json.dumps({"devices": rules}))
-        assert opens(box) == seen
-        assert ("/dev/char/10:237 rw" in shown(unit(box), "DeviceAllow")["DeviceAllow"]) is (seen[0] == 0)
-        systemctl("daemon-reload")
-        assert opens(box) == seen
-
-
 @pytest.mark.controller("memory")
 def test_an_oom_kill(box: Box) -> None:
     """It is counted, and what systemd calls a failure leaves no unit behind."""
-    patch = resources(memory={"limit": 8 * MIB, "swap": 8 * MIB})
+    patch = {"linux": {"resources": {"memory": {"limit": 8 * MIB, "swap": 8 * MIB}}}}
     box.start(patch, "x=x; while :; do x=$x$x; done")
     box.until("stopped")
     box.delete()
@@ -423,7 +237,7 @@ def test_exec_into_a_cgroup_below(box: Box) -> None:
         else [name for name in ("memory", "pids", NAMED, "") if name != "" or Path(hierarchy("")).exists()]
     )
     for name in names:
-        (box.cgroup(name) / "below").mkdir()
+        (cgroup(box, name) / "below").mkdir()
     flags = [word for name in names for word in ("--cgroup", f"{name}:/below" if name else "/below")]
     if not is_v2():
         flags = ["--cgroup", f"{NAMED}:/below"]
