@@ -22,6 +22,7 @@ TIMEOUT = 300
 """Seconds for a test that says nothing else: ten times slower than where 60 are enough, but for its waits."""
 _LIMITS = ("test_cgroups", "test_update", "test_limits_v2", "test_cgroup_mount", "test_events", "test_pause")
 _OTHERS = ("test_delegation", "test_labels", "test_checkpoint", "test_exec", "test_lifecycle", "test_user_namespace")
+_SYSTEMD = sorted((build.CHECKOUT / "tests/containers").glob("test_systemd*.py"))
 GROUPS = {
     "engines": ("", ("tests/vm",)),
     "containers": (
@@ -33,7 +34,10 @@ GROUPS = {
     ),
     "systemd": (
         "PYRUNC_CGROUPS=systemd",
-        ("tests/containers/test_systemd.py", *(f"tests/containers/{name}.py" for name in _LIMITS)),
+        (
+            *(str(path.relative_to(build.CHECKOUT)) for path in _SYSTEMD),
+            *(f"tests/containers/{name}.py" for name in _LIMITS),
+        ),
     ),
 }
 """What runs when no test is named, and with which variables: all that needs this machine, and what the host does in
