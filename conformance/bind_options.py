@@ -131,7 +131,7 @@ def rnorelatime(box: Box) -> None:
     box.holds(IDS["rnorelatime"], "nodev" in found, f"the options beside it are lost: {found}")
 
 
-@case(IDS["ro"], IDS["noexec"], IDS["nosuid"], IDS["nodev"], IDS["noatime"])
+@case(IDS["ro"], IDS["noexec"], IDS["nosuid"], IDS["nodev"], IDS["noatime"], needs="root")
 def on_a_bind_mount(box: Box) -> None:
     """The kernel takes them at a second try only, and the host's mount stays as it is."""
     folder = source(box)
