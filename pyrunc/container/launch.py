@@ -24,7 +24,7 @@ from pyrunc.process.spawn import check_preserved, spawn
 from pyrunc.state import journal, status
 from pyrunc.state.ids import validate_id
 from pyrunc.state.record import Record
-from pyrunc.state.store import CONFIG, FIFO, Entry, claim
+from pyrunc.state.store import CONFIG, FIFO, RESULT, Entry, claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from pyrunc.plan.program import Operand, Program
     from pyrunc.process.intel_rdt import Group
     from pyrunc.process.protocol import Helper
-
-RESULT = "exec.result"
-"""The fifo on which init tells `start` why the user's program could not be executed; its end is success."""
 
 
 class Options:

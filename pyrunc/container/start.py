@@ -6,14 +6,13 @@ import posix
 import select
 
 from pyrunc.config.fields import Config
-from pyrunc.container.launch import RESULT
 from pyrunc.container.query import hook_state, status_of
 from pyrunc.errors import PyruncError, StateError, StatusError
 from pyrunc.linux.errnos import reason
 from pyrunc.plan.ops import REPORT_EXECUTING
 from pyrunc.process.protocol import Report, died_as_helper, read_report
 from pyrunc.state import status
-from pyrunc.state.store import CONFIG, FIFO, Entry, open_entry
+from pyrunc.state.store import CONFIG, FIFO, RESULT, Entry, open_entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,6 +23,8 @@ from pyrunc.state.ids import is_valid, validate_id
 STATE = "state.json"
 CONFIG = "config.json"
 FIFO = "exec.fifo"
+RESULT = "exec.result"
+"""The fifo on which init tells `start` why the user's program could not be executed; its end is success."""
 LOCK = "lock"
 JOURNAL = "journal"
 
