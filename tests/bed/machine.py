@@ -23,7 +23,7 @@ SETTINGS = (
     "StrictHostKeyChecking=no",
     "UserKnownHostsFile=/dev/null",
     "LogLevel=ERROR",
-    "ConnectTimeout=20",
+    "ConnectTimeout=120",
     "ServerAliveInterval=60",
 )
 
@@ -96,7 +96,7 @@ class Machine:
     @staticmethod
     def _answers(port: int) -> bool:
         """Whether sshd is there: qemu itself takes connections from the first moment."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as connection:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 60) as connection:
             return connection.recv(4) == b"SSH-"
         return False
 
