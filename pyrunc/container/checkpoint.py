@@ -134,11 +134,20 @@ def _outside(record: "Record", config: Config, options: "Options") -> "Message":
         view.close()
     known = {line.partition(" ")[0] for line in text.splitlines()}
     kept = [described(record.pid, fd, known) for fd in range(3)]
+    if not _has_terminal(config):
+        # What was given, as the first process may have a pipe of its own there by now (exec > >(tee log))
+        given = [*record.pipes, "", "", ""]
+        kept = [given[fd] or ("" if text.startswith("pipe:") else text) for fd, text in enumerate(kept)]
     _write(options, kept)
     found: Message = {"ext_mnt": pairs}
     if files := [text for text in kept if text.startswith("file[")]:
         found["external"] = [*_request(record, config, options)["external"], *files]  # type: ignore[misc]
     return found
+
+
+def _has_terminal(config: Config) -> bool:
+    process = config.section("process")
+    return process is not None and process.flag("terminal")
 
 
 def _binds_cgroups(record: "Record", config: Config) -> bool:

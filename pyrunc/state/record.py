@@ -26,8 +26,9 @@ class Record:
     manager: "cgroupfs", "systemd" or "disabled", as create was told. cgroup: what the cgroup driver needs to find the
     cgroup again. annotations: of config.json. own_pids: whether it has a pid namespace of its own, so that its first
     process takes all others along. hooks: the kinds of hooks that config.json as created has. has_process: whether it
-    has a process. keyring: whether its processes have a session keyring of their own. tail: the instructions that run
-    after `start`, as the errors of start show them (container.launch).
+    has a process. keyring: whether its processes have a session keyring of their own. pipes: the names ("pipe:[INODE]")
+    of those that it was given as 0, 1 and 2, "" where it was something else. tail: the instructions that run after
+    `start`, as the errors of start show them (container.launch).
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Record:
         "own_pids",
         "owner",
         "pid",
+        "pipes",
         "rootfs",
         "start",
         "status",
@@ -71,6 +73,7 @@ class Record:
         hooks: "list[str] | None" = None,
         has_process: bool = True,
         keyring: bool = True,
+        pipes: "list[str] | None" = None,
         tail: "list[object] | None" = None,
     ) -> None:
         """A record; what is not given is that of this moment, this user, this boot."""
@@ -91,6 +94,7 @@ class Record:
         self.hooks = [] if hooks is None else hooks
         self.has_process = has_process
         self.keyring = keyring
+        self.pipes = _pipes() if pipes is None else pipes
         self.tail = [] if tail is None else tail
 
     def bind(self, pid: int) -> None:
@@ -127,6 +131,7 @@ class Record:
                 "hooks": self.hooks,
                 "hasProcess": self.has_process,
                 "keyring": self.keyring,
+                "pipes": self.pipes,
                 "tail": self.tail,
                 "annotations": self.annotations,
                 "cgroup": self.cgroup,
@@ -159,12 +164,24 @@ def from_bytes(data: bytes, path: str = "state.json") -> Record:
             hooks=hooks,
             has_process=section.flag("hasProcess", default=True),
             keyring=section.flag("keyring", default=True),
+            pipes=section.texts("pipes"),
             tail=section.array("tail"),
             cgroup=cgroup,
             **texts,
         )
     except PyruncError as error:
         raise StateError(f"{path} is not a record of this version of pyrunc: {error}") from error
+
+
+def _pipes() -> list[str]:
+    found = []
+    for fd in range(3):
+        try:
+            link = posix.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            link = ""
+        found.append(link if link.startswith("pipe:[") else "")
+    return found
 
 
 def _cgroup(section: "Section") -> dict[str, object]:

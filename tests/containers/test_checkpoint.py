@@ -224,6 +224,19 @@ def test_a_pipe_goes_to_who_restores(box: Box, images: Path) -> None:
     os.close(reader)
 
 
+def test_a_pipe_of_its_own_stays_its_own(box: Box, images: Path) -> None:
+    """A script may lay pipes on 0, 1 and 2 by itself (here-documents, exec > >(tee log)): they are not restore's."""
+    later = "test -e /tmp/go && { read line; echo $line > /tmp/got; exit; }; sleep"
+    counting(box, {}, "exec 0<<END\nfirst\nsecond\nEND\nread line\n" + COUNT.replace("sleep", later))
+    assert os.readlink(f"/proc/{box.pid}/fd/0").startswith("pipe:")
+    checkpoint(box, images)
+    assert json.loads((images / "descriptors.json").read_text())[0] == ""
+    restore(box, images)
+    (box.rootfs / "tmp/go").touch()
+    box.until("stopped")
+    assert (box.rootfs / "tmp/got").read_text() == "second\n"
+
+
 def test_in_the_foreground(box: Box, images: Path) -> None:
     """Its exit status is the call's, and then the container is deleted; a `run` sees its container killed."""
     box.write({}, COUNT.replace("sleep", "echo tick; test -e /tmp/end && exit 7; sleep"))
