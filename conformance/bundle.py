@@ -35,8 +35,8 @@ def _double(box: Box) -> None:
 
 
 def _latin(box: Box) -> None:
-    box.write({"annotations": {"org.example.name": "cafX"}})
-    _put(box, _config(box).replace(b"cafX", b"caf\xe9"))
+    box.write({"annotations": {"org.example.name": "Hello"}})
+    _put(box, _config(box).replace(b"Hello", b"Hall\xf6"))
 
 
 broken("SPEC-001", "no_config", lambda box: (box.bundle / "config.json").unlink())
