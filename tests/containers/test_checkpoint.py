@@ -1,67 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""checkpoint and restore with the real criu: what goes on, what is as it was, and what is left when it fails."""
+"""checkpoint and restore with the real criu: what goes on, and what is as it was."""
 
 import array
 import json
 import os
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.containers.box import Box, Patch, Result, namespaces, wait_for
+from tests.containers.box import Box, Patch, namespaces, wait_for
+from tests.containers.counter import COUNT, SECONDS, checkpoint, count, counting, goes_on, images, restore
 from tests.containers.test_console import Terminal, listener, terminal
 
-__all__ = ["listener"]
+__all__ = ["images", "listener"]
 
 pytestmark = [pytest.mark.criu, pytest.mark.timeout(600)]
-
-SECONDS = 120
-"""For one call: criu takes 20 s in an emulated machine that others keep busy."""
-
-COUNT = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count.new; mv /tmp/count.new /tmp/count; sleep 0.05; done"
-
-
-@pytest.fixture
-def images(box: Box) -> Path:
-    return box.folder / "images"
-
-
-def count(box: Box) -> int:
-    path = box.rootfs / "tmp/count"
-    return int(path.read_text()) if path.exists() else 0
-
-
-def counting(box: Box, patch: Patch | None = None, script: str = COUNT) -> None:
-    box.start(patch or {}, script)
-    wait_for(lambda: count(box) > 3, "the counter")
-
-
-def goes_on(box: Box) -> None:
-    before = count(box)
-    wait_for(lambda: count(box) > before + 3, f"more than {before}", 60)
-
-
-def checkpoint(box: Box, images: Path, *flags: object, status: int = 0) -> Result:
-    process = box.spawn("checkpoint", "--image-path", images, *flags, box.id)
-    out, err = process.communicate(timeout=SECONDS)
-    result = Result(process.returncode, out, err)
-    assert result.status == status, repr(result)
-    return result
-
-
-def restore(box: Box, images: Path, *flags: object, status: int = 0, **options: Any) -> Result:
-    """Detached; its process writes to the file out2."""
-    command = ("restore", "--detach", "--bundle", box.bundle, "--image-path", images, *flags, box.id)
-    with (box.folder / "out2").open("w") as out, (box.folder / "err2").open("w") as err:
-        code = box.spawn(*command, **{"stdout": out, "stderr": err} | options).wait(SECONDS)
-    result = Result(code, (box.folder / "out2").read_text(), (box.folder / "err2").read_text())
-    assert code == status, repr(result)
-    return result
 
 
 def mounted(box: Box) -> list[str]:
@@ -352,87 +308,3 @@ def test_a_supervisor_that_is_gone_is_no_hindrance(box: Box, images: Path) -> No
         restore(box, images)
         goes_on(box)
     os.unlink(path)
-
-
-def test_states_that_cannot_be_saved(box: Box, images: Path) -> None:
-    box.create({}, "true")
-    assert "container cannot be checkpointed in created state" in checkpoint(box, images, status=1).err
-    box.pyrunc("start", box.id)
-    box.until("stopped")
-    assert "container cannot be checkpointed in stopped state" in checkpoint(box, images, status=1).err
-    assert not images.exists()
-
-
-def test_a_dump_that_fails_says_why_and_changes_nothing(box: Box, images: Path) -> None:
-    """A unix socket whose other end is outside: criu's own line, and where its log is."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        box.create({}, COUNT, stdin=theirs)
-        box.start()
-        wait_for(lambda: count(box) > 3, "the counter")
-        work = box.folder / "work"
-        error = checkpoint(box, images, "--work-path", work, status=1).err
-        assert error.startswith("pyrunc: criu dump failed: unix: ")
-        assert error.endswith(f"(see {work}/dump.log)")
-        assert box.status == "running"
-        goes_on(box)
-        box.delete("--force")
-
-
-def test_a_restore_that_fails_leaves_nothing(box: Box, images: Path) -> None:
-    counting(box)
-    checkpoint(box, images)
-    (images / "core-1.img").write_bytes(b"")
-    error = restore(box, images, status=1).err
-    assert error.startswith("pyrunc: criu restore failed: ")
-    assert f"(see {images}/restore.log)" in error
-    box.check_clean()
-
-
-def test_an_interrupted_restore_leaves_nothing(box: Box, images: Path) -> None:
-    """While criu works: with an empty image of pages version 4.2 never ends, and fills its log."""
-    counting(box)
-    checkpoint(box, images)
-    (images / "pages-1.img").write_bytes(b"")
-    process = box.spawn("restore", "--detach", "--bundle", box.bundle, "--image-path", images, box.id)
-    log = images / "restore.log"
-    wait_for(lambda: log.exists() and log.stat().st_size > 200_000, "criu that turns in circles")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=SECONDS)
-    assert process.returncode == 130
-    box.check_clean()
-
-
-def test_a_hook_that_fails_ends_the_restore(box: Box, images: Path) -> None:
-    flag = box.folder / "flag"
-    hook = {"path": "/bin/sh", "args": ["sh", "-c", f"test ! -e {flag} || {{ echo no network; exit 3; }}"]}
-    counting(box, {"hooks": {"createRuntime": [hook]}})
-    checkpoint(box, images)
-    flag.touch()
-    error = restore(box, images, status=1).err
-    assert "error running createRuntime hook #0: /bin/sh: exit status 3" in error
-    assert "no network" in error
-    box.check_clean()
-
-
-@pytest.mark.parametrize("missing", ["images", "descriptors.json"])
-def test_no_checkpoint_there(box: Box, images: Path, missing: str) -> None:
-    box.write({}, "true")
-    if missing != "images":
-        images.mkdir()
-    error = restore(box, images, status=1).err
-    assert f"{images if missing == 'images' else images / missing}: not there (ENOENT)" in error
-    box.check_clean()
-
-
-def test_without_criu(box: Box, images: Path, tmp_path: Path) -> None:
-    """One line that says what to install; the container runs on."""
-    counting(box)
-    places = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-    if any(Path(place, "criu").exists() for place in places):
-        pytest.skip("needs criu to be elsewhere than where pyrunc looks for it")
-    result = box.pyrunc(
-        "checkpoint", "--image-path", images, box.id, status=1, env={**os.environ, "PATH": str(tmp_path)}
-    )
-    assert "the program criu is not installed" in result.err
-    goes_on(box)
