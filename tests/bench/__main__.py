@@ -56,6 +56,8 @@ def measure(options: argparse.Namespace, view: str) -> dict[str, Any]:
     try:
         quick = bundles.make(folder, "small", ["/bin/true"])
         runtimes = find(folder / "state", quick)
+        if not runtimes:
+            raise SystemExit("bench: none of the runtimes makes a container here")
         result: dict[str, Any] = {"machine": _machine(view), "versions": {one.name: one.version() for one in runtimes}}
         print(f"{view}: {json.dumps(result['versions'])}", flush=True)
         sleeper = bundles.make(folder, "small", ["sleep", "1000"])
@@ -99,14 +101,15 @@ def _crowd(runtime: Runtime, folder: Path, sleeper: Path, quick: Path, count: in
 
 
 def _left(folder: Path) -> list[str]:
-    """Processes that still name the folder of this run."""
+    """Processes whose command line or mounts still name the folder of this run."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            mounts = (path / "mountinfo").read_text("utf-8", "replace")
         except OSError:
             continue
-        if str(folder) in words or words.startswith(("pyrunc-init", "pyrunc:init")):
+        if str(folder) in words or str(folder) in mounts:
             found.append(words)
     return found
 
