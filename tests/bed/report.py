@@ -20,25 +20,20 @@ from tests.bed.machine import Machine, running
 REPORT = build.FOLDER / "report"
 TIMEOUT = 300
 """Seconds for a test that says nothing else: ten times slower than where 60 are enough, but for its waits."""
-_LIMITS = ("test_cgroups", "test_update", "test_limits_v2", "test_cgroup_mount", "test_events", "test_pause")
+_LIMITS = ("test_cgroups", "test_update", "test_limits", "test_cgroup_mount", "test_events", "test_pause")
 _OTHERS = ("test_delegation", "test_labels", "test_checkpoint", "test_exec", "test_lifecycle", "test_user_namespace")
-_SYSTEMD = sorted((build.CHECKOUT / "tests/containers").glob("test_systemd*.py"))
+
+
+def _files(*names: str) -> list[str]:
+    """Files of container tests whose names begin so."""
+    folder = build.CHECKOUT / "tests/containers"
+    return [str(path.relative_to(build.CHECKOUT)) for name in names for path in sorted(folder.glob(f"{name}*.py"))]
+
+
 GROUPS = {
-    "engines": ("", ("tests/vm",)),
-    "containers": (
-        "",
-        (
-            *("tests/test_cgroups_v2_real.py", "tests/containers/test_rootless.py"),
-            *(f"tests/containers/{name}.py" for name in _LIMITS + _OTHERS),
-        ),
-    ),
-    "systemd": (
-        "PYRUNC_CGROUPS=systemd",
-        (
-            *(str(path.relative_to(build.CHECKOUT)) for path in _SYSTEMD),
-            *(f"tests/containers/{name}.py" for name in _LIMITS),
-        ),
-    ),
+    "engines": ("", ["tests/vm"]),
+    "containers": ("", ["tests/test_cgroups_v2_real.py", *_files("test_rootless", *_LIMITS, *_OTHERS)]),
+    "systemd": ("PYRUNC_CGROUPS=systemd", _files("test_systemd", *_LIMITS)),
 }
 """What runs when no test is named, and with which variables: all that needs this machine, and what the host does in
 another way.
@@ -62,7 +57,7 @@ _said = threading.Lock()
 
 def run_all(tests: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the tests, or the groups; 0 when all passed and none was skipped that should have run."""
-    groups = {"tests": ("", tuple(tests))} if tests else GROUPS
+    groups = {"tests": ("", [*tests])} if tests else GROUPS
     REPORT.mkdir(exist_ok=True)
     for old in REPORT.iterdir():
         old.unlink()
