@@ -13,6 +13,7 @@ import pathlib
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,9 +99,9 @@ def run(
         jobs, multiprocessing.get_context("fork"), worker.begin, (runtime, base, busybox, guest, no_guest)
     )
     try:
-        with pool:
-            return list(pool.map(worker.run, wanted))
+        return list(pool.map(worker.run, wanted))
     finally:
+        pool.shutdown(cancel_futures=True)
         # A worker that was killed has not put its things away: every name holds that of the folder
         traces.end(os.path.basename(base), pathlib.Path(base))
         shutil.rmtree(base, ignore_errors=True)
@@ -117,6 +118,7 @@ def main(argv: list[str]) -> int:
     busybox = options.busybox or rootfs.find_busybox()
     if not busybox or not rootfs.is_static(busybox):
         raise SystemExit("a static busybox is needed: --busybox PATH")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is under way is put away
     began = time.monotonic()
     findings = run(runtime, table, options.jobs, busybox, options.guest)
     claimed = report.version(options.claims) if options.claims else claim(runtime)

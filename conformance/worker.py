@@ -5,6 +5,7 @@ import os
 import pathlib
 import secrets
 import shutil
+import signal
 import time
 
 from conformance import host, requirements
@@ -12,7 +13,7 @@ from conformance.box import Box
 from conformance.requirements import FAIL, SKIP, Case, Failed, Skipped
 from conformance.rootfs import Kit
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 IMPLIED = {"SPEC-343", "SPEC-355"}
 """What every refusal shows besides, when it comes to one."""
@@ -39,6 +40,7 @@ class _Worker:
 
 def begin(runtime: list[str], base: str, busybox: str, guest: str, no_guest: str) -> None:
     """Called once in each process of the pool. Root has a tmpfs of its own, which nobody else sees."""
+    host.LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     host.LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     folder = pathlib.Path(base) / f"worker-{os.getpid()}"
     folder.mkdir(mode=0o711)
