@@ -21,7 +21,7 @@ def test_a_cell_is_a_test_that_ran(tmp_path: Path) -> None:
         "Docker": {"run detached": {"pyrunc": "yes", "runc": "yes"}, "ulimit": {"pyrunc": "yes", "runc": "**no**"}}
     }
     lines = text(table, ["pyrunc", "runc", "crun"], "a machine").splitlines()
-    assert any("on a machine. A cell" in line for line in lines)
+    assert "a machine." in lines
     assert "| ulimit | yes | **no** |  |" in lines
     assert "| *of these* | 2 of 2 | 1 of 2 | 0 of 0 |" in lines
 

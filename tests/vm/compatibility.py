@@ -23,9 +23,11 @@ WORDS = {"passed": "yes", "failed": "**no**"}
 HEAD = """\
 # What works with which engine
 
-Written by `make compatibility` from the reports of `tests/vm`, whose tests drive each engine in the virtual machine of
-`make vm`, once with each runtime; here on {place}. A cell is a test that ran: yes, it passed; **no**, it failed. An
-empty cell was not run. The name of a row is that of its test.
+Written from the reports of `tests/vm`, whose tests drive each engine, once with each runtime; here on
+{place}.
+
+A cell is a test that ran: yes, it passed; **no**, it failed. An empty cell was not run. The name of a row is its
+test's. `make compatibility` runs all of them in the virtual machine of `make vm`, and writes this page anew.
 """
 
 Table = dict[str, dict[str, dict[str, str]]]
