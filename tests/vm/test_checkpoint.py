@@ -12,6 +12,7 @@ from tests.vm.podman import podman as commanded
 
 pytestmark = [pytest.mark.root, pytest.mark.criu, pytest.mark.timeout(900), engines.needs("podman", "criu")]
 
+SECONDS = 400
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > /count.new; mv /count.new /count; echo tick $i; sleep 0.2; done"
 
 
@@ -31,6 +32,16 @@ def box(podman: Podman, request: pytest.FixtureRequest) -> Iterator[str]:
     podman.ok("rm", "--all", "--force", "--time", "0")
 
 
+def called(podman: Podman, *args: str) -> engines.Result:
+    """`podman container ARGS`, with more time than its other calls: it starts four programs, and criu copies memory."""
+    return engines.call(*podman.argv, "container", *args, env=podman.env, seconds=SECONDS)
+
+
+def container(podman: Podman, *args: str) -> None:
+    result = called(podman, *args)
+    assert result.status == 0, f"{' '.join(args)}: {result!r}"
+
+
 def count(podman: Podman, name: str) -> int:
     """How far it has counted; 0 as long as it has not begun."""
     seen = podman("exec", name, "cat", "/count").out.strip()
@@ -47,16 +58,16 @@ def status(podman: Podman, name: str) -> str:
 
 def test_checkpoint_and_restore(podman: Podman, box: str) -> None:
     before = count(podman, box)
-    podman.ok("container", "checkpoint", box)
+    container(podman, "checkpoint", box)
     assert status(podman, box) == "exited true"
-    podman.ok("container", "restore", box)
+    container(podman, "restore", box)
     goes_on(podman, box, before)
     assert status(podman, box) == "running false"
     assert f"tick {before + 1}" in podman.ok("logs", box)
 
 
 def test_leave_running(podman: Podman, box: str) -> None:
-    podman.ok("container", "checkpoint", "--leave-running", box)
+    container(podman, "checkpoint", "--leave-running", box)
     assert status(podman, box).startswith("running ")
     goes_on(podman, box, count(podman, box))
 
@@ -65,24 +76,24 @@ def test_export_and_import(podman: Podman, box: str) -> None:
     """The archive becomes another container, beside the first one's removal; its files are those of the checkpoint."""
     before = count(podman, box)
     archive = podman.folder / "checkpoint.tar.gz"
-    podman.ok("container", "checkpoint", "--export", str(archive), "--compress", "gzip", box)
+    container(podman, "checkpoint", "--export", str(archive), "--compress", "gzip", box)
     assert archive.stat().st_size > 0
     podman.ok("rm", box)
-    podman.ok("container", "restore", "--import", str(archive), "--name", "second")
+    container(podman, "restore", "--import", str(archive), "--name", "second")
     goes_on(podman, "second", before)
-    podman.ok("container", "restore", "--import", str(archive), "--name", "third")
+    container(podman, "restore", "--import", str(archive), "--name", "third")
     goes_on(podman, "third", before)
 
 
 def test_pre_checkpoint(podman: Podman, box: str) -> None:
     first, last = str(podman.folder / "first.tar.gz"), str(podman.folder / "last.tar.gz")
-    podman.ok("container", "checkpoint", "--pre-checkpoint", "--export", first, "--compress", "gzip", box)
+    container(podman, "checkpoint", "--pre-checkpoint", "--export", first, "--compress", "gzip", box)
     assert status(podman, box).startswith("running ")
     before = count(podman, box)
-    podman.ok("container", "checkpoint", "--with-previous", "--export", last, "--compress", "gzip", box)
+    container(podman, "checkpoint", "--with-previous", "--export", last, "--compress", "gzip", box)
     podman.ok("rm", box)
     flags = ("--import-previous", first, "--import", last, "--name", "both")
-    podman.ok("container", "restore", *flags)
+    container(podman, "restore", *flags)
     goes_on(podman, "both", before)
 
 
@@ -91,8 +102,8 @@ def test_volumes_are_as_they_were(podman: Podman, tmp_path: Path) -> None:
     podman.ok(
         "run", "--detach", "--name", "bound", "-v", volume, "-v", volume.replace("one", "two"), "bb", "sleep", "600"
     )
-    podman.ok("container", "checkpoint", "bound")
-    podman.ok("container", "restore", "bound")
+    container(podman, "checkpoint", "bound")
+    container(podman, "restore", "bound")
     for folder in ("/one", "/two"):
         assert "Read-only" in podman("exec", "bound", "touch", f"{folder}/file").err
     assert podman.ok("exec", "bound", "cat", "/proc/1/cmdline") == "sleep\x00600\x00"
@@ -104,12 +115,12 @@ def test_a_failure_is_told(podman: Podman) -> None:
     script = "exec 9>/lock; flock 9; echo ready; sleep 600"
     podman.ok("run", "--detach", "--name", "locked", "bb", "sh", "-c", script)
     engines.until(lambda: "ready" in podman.ok("logs", "locked"))
-    result = podman("container", "checkpoint", "locked")
+    result = called(podman, "checkpoint", "locked")
     assert result.status != 0
     assert "criu dump failed: " in result.err
     assert "lock" in result.err
     assert status(podman, "locked").startswith("running ")
-    podman.ok("container", "checkpoint", "--file-locks", "locked")
-    podman.ok("container", "restore", "--file-locks", "locked")
+    container(podman, "checkpoint", "--file-locks", "locked")
+    container(podman, "restore", "--file-locks", "locked")
     assert status(podman, "locked").startswith("running ")
     podman.ok("rm", "--force", "--time", "0", "locked")
