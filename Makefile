@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 
 BIN := .venv/bin
 C_FILES := $(wildcard pyrunc/init/*.c pyrunc/init/*.h)
-ONEFILE := $(wildcard onefile/*.* onefile/standins/*)
+ONEFILE := $(wildcard onefile/*.* onefile/standins/* spec/*.json)
 PACKAGE := $(shell find pyrunc -name '*.py')
 SCRIPTS := .ci/run .ci/packages .ci/pythons tests/demo.sh tests/v2view
 # What `make test` does in the view of cgroup2 alone, too; all of it takes minutes: make test-v2view

@@ -38,8 +38,8 @@ def text(reason: str, pointers: str) -> Row:
 
 
 def fields(reason: str, pointers: str) -> Row:
-    """What no schema can say, as another field, or the host, decides."""
-    return Row({OFFICIAL, OURS}, pointers, reason)
+    """What no schema can say, as another field, or the host, decides; that 2^32-1 is no id is no such thing."""
+    return Row({OFFICIAL, OURS}, pointers, reason, lambda value: value != 2**32 - 1)
 
 
 def is_whole_float(value: Any) -> bool:
@@ -138,6 +138,11 @@ DIFFERENCES = {
         {READER}, "/process/(commandLine|user/username)", "of Windows: an implementation for Linux does not read it"
     ),
     # Between fields
+    "sizes": Row(
+        {OFFICIAL, OURS},
+        f"{MAPPING}/-/size|{LIMITS}/.*|/process/rlimits/-/(soft|hard)|/process/scheduler/.*",
+        "a range beyond the last id, a limit beyond another",
+    ),
     "namespaces": fields(
         "which are there, twice, by which path, and what needs them", "/linux|/linux/namespaces(/-(/(type|path))?)?"
     ),

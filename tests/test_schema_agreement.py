@@ -20,8 +20,9 @@ from referencing.jsonschema import DRAFT4
 
 from pyrunc.config import schema
 from pyrunc.config.fields import Config
+from pyrunc.config.findings import ERROR
 from pyrunc.config.template import rootless, template
-from pyrunc.container.validate import ideal, limits, readers
+from pyrunc.container.validate import check, ideal, limits, readers
 from pyrunc.errors import PyruncError
 from tests.properties import DEVICES, FIFO, LISTENER, RDT, RICH
 from tests.schema_differences import DIFFERENCES, OFFICIAL, OURS, READER
@@ -144,6 +145,45 @@ def test_every_recorded_configuration_is_valid() -> None:
         assert ours().is_valid(config), path.name
 
 
+def node_at(pointer: str) -> Json:
+    """What our schema says of a place."""
+    definitions = schema.load("config")["$defs"]
+    node: Json = schema.load("config")
+    for word in [*pointer[1:].split("/"), ""]:
+        while "$ref" in node:
+            node = definitions[node["$ref"].rpartition("/")[2]]
+        if word:
+            other = node.get("items") if word == "-" else node.get("additionalProperties")
+            node = node.get("properties", {}).get(word, other)
+    return node
+
+
+def numbers() -> "list[tuple[int, str]]":
+    """The index of a base and the place, of each number."""
+    found: dict[str, int] = {}
+    for index, base in enumerate(bases()[:5]):
+        for pointer in places(base):
+            node = node_at(pointer) if "*" not in pointer else {}
+            if node.get("type") == "integer" and pointer.count("/prestart") == pointer.count("/hooks"):
+                found.setdefault(pointer, index)
+    return [(index, pointer) for pointer, index in found.items()]
+
+
+@needs_official
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_borders_of_numbers() -> None:
+    """The least and the greatest, and what is beyond them."""
+    seen = 0
+    for index, pointer in numbers():
+        node = node_at(pointer)
+        for value in (node["minimum"] - 1, node["minimum"], node["maximum"], node["maximum"] + 1):
+            accepted = verdict(changed(bases()[index], pointer, value))
+            assert len(accepted) in (0, 3) or row_of(pointer, value, accepted), (pointer, value, sorted(accepted))
+            seen += 1
+    assert seen > 200
+
+
 @st.composite
 def changes(draw: st.DrawFn) -> "tuple[Json, str, Json]":
     base = draw(st.sampled_from(bases()))
@@ -164,3 +204,20 @@ def test_the_judges_agree(change: "tuple[Json, str, Json]") -> None:
     if len(accepted) in (0, 3):
         return
     assert row_of(pointer, value, accepted), (pointer, value, sorted(accepted))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@hypothesis.settings(max_examples=100, derandomize="CI" in os.environ)
+@hypothesis.given(changes())
+def test_what_validate_takes_create_takes(change: "tuple[Json, str, Json]") -> None:
+    """And what it refuses, the schema or a reader refuses; a null is no member for either."""
+    config = without_nulls(changed(*change))
+    errors = [finding.line for finding in check(config, set()) if finding.level == ERROR]
+    assert bool(errors) != (ours().is_valid(config) and taken(config)), errors
+
+
+def without_nulls(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value

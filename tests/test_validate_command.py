@@ -287,6 +287,18 @@ def test_not_utf_8(tmp_path: Path) -> None:
     )
 
 
+def test_the_one_file_program_has_its_schemas() -> None:
+    """They lie in the archive behind it."""
+    program = ROOT / "dist/pyrunc"
+    sources = [*(ROOT / "spec").glob("*.json"), ROOT / "onefile/archive.py", ROOT / "pyrunc/config/schema.py"]
+    if not program.exists() or program.stat().st_mtime < max(path.stat().st_mtime for path in sources):
+        pytest.skip("needs dist/pyrunc of these sources (make binary)")
+    done = subprocess.run(
+        [program, "validate", "-b", "-"], input="{}", capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout.splitlines()[0].startswith("<stdin>:1:1: /ociVersion: is missing"), done.stderr
+
+
 # --host
 
 
@@ -363,6 +375,14 @@ def test_a_controller_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         ("/linux/resources/memory/limit", "the controller memory is missing in cgroup v2 of this host"),
         ("/linux/resources/cpu/cpus", "the controller cpuset is missing in cgroup v2 of this host"),
     ]
+
+
+def test_what_follows_is_not_reported_of_a_host_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On cgroup v2 a limit of swap needs one of memory, which is there, but wrong."""
+    monkeypatch.setattr(host_checks, "hierarchies", lambda: ("v2", []))
+    config = changed(linux__resources={"memory": {"limit": "1G", "swap": 1 << 30}})
+    found = [one.pointer for one in check(config, set(), host=ideal()) if one.pointer.startswith("/linux/resources")]
+    assert found == ["/linux/resources/memory/limit"]
 
 
 def test_host_findings_are_marked(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ def _bytes(file: str) -> bytes:
     """Of pyrunc/spec in a wheel, of spec/ beside the package in the sources, of the archive of the one-file program."""
     place = globals().get("__file__")
     if place is None:
+        # It is the first import from the archive that tells Python where the program is (onefile/start.py)
+        __import__("jsonschema")
         import sys
         from zipimport import zipimporter
 

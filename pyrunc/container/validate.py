@@ -129,7 +129,8 @@ class _Draft:
         try:
             for finding in look(Config(copy.data, bundle), host):
                 finding.pointer = copy.original(finding.pointer)
-                found.append(finding)
+                if not finding.pointer or not _follows(finding.pointer, self._struck):
+                    found.append(finding)
         except PyruncError:
             pass
         return found
@@ -156,7 +157,7 @@ class _Draft:
         """What both readers refuse, each for a reason of its own."""
         known = set(self._struck)
         first = self.read(one)
-        self._struck = known
+        self._struck = set(known)
         pointers = {finding.pointer for finding in self.read(other)}
         found = [finding for finding in first if finding.pointer in pointers]
         self._struck = known | {finding.pointer for finding in found}
