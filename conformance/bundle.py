@@ -36,7 +36,7 @@ def _double(box: Box) -> None:
 
 def _latin(box: Box) -> None:
     box.write({"annotations": {"org.example.name": "Hello"}})
-    _put(box, _config(box).replace(b"Hello", b"Hall\xf6"))
+    _put(box, _config(box).replace(b"Hello", b"H\xf6llo"))
 
 
 broken("SPEC-001", "no_config", lambda box: (box.bundle / "config.json").unlink())
