@@ -54,10 +54,10 @@ def wait_until_ready(notify: "Notify", entry: Entry, record: "Record") -> None:
     """Stay until the container says that it is ready; the lock is free meanwhile."""
     entry.unlock()
     pidfd = status.open_process(record)
-    if pidfd >= 0:
-        try:
-            notify.wait(record.pid, pidfd)
-        finally:
+    try:
+        notify.wait(record.pid, pidfd)
+    finally:
+        if pidfd >= 0:
             posix.close(pidfd)
     notify.close()
 

@@ -88,19 +88,20 @@ class Notify:
                 raise HostError(f"cannot pass READY=1 on to {shown}: {reason(error.errno)}") from error
 
     def wait(self, pid: int, pidfd: int) -> None:
-        """Until the container is ready, or has ended."""
+        """Until the container is ready, or has ended and all that it said is heard; pidfd -1: it has ended before."""
         poll = select.poll()
         poll.register(self.fd, select.POLLIN)
-        poll.register(pidfd, select.POLLIN)
+        if pidfd >= 0:
+            poll.register(pidfd, select.POLLIN)
         while not self.done:
-            ready = {fd for fd, _ in poll.poll()}
-            if pidfd in ready:
-                # poll(2) asks one after the other: the last word may have come between the two
-                ready = {fd for fd, _ in poll.poll(0)}
+            ready = {fd for fd, _ in poll.poll(None if pidfd >= 0 else 0)}
             if self.fd in ready:
                 self.handle(pid)
-            elif pidfd in ready:
+            elif pidfd < 0:
                 return
+            else:
+                # poll(2) asks one after the other: the last word may have come between the two
+                pidfd = -1
 
     def close(self) -> None:
         self._socket.close()

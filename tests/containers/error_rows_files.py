@@ -142,15 +142,6 @@ MOUNTS: dict[str, Row] = {
         CREATE,
         "not allowed (EPERM): a new proc needs a pid namespace that belongs to the same user namespace",
     ),
-    "sysfs-of-the-host's-network": (
-        {
-            "linux": {**USER["linux"], "namespaces": [{"type": word} for word in ("user", "mount", "pid")]},
-            **mount("/sys", "sysfs", "sysfs"),
-        },
-        "/mounts/3",
-        'fsopen("sysfs", FSOPEN_CLOEXEC)',
-        "not allowed (EPERM): a new sysfs needs a network namespace that belongs to the same user namespace",
-    ),
     "mount-point-that-a-mapped-root-may-not-make": (
         both(USER, mount("/nope/x", "tmpfs", "x")),
         "/mounts/3",

@@ -17,7 +17,7 @@ WITHOUT: dict[str, tuple[str, Patch, str]] = {
         "-mknod",
         {},
         (
-            'pyrunc: /linux/devices: mknodat(folder, "null", S_IFCHR|0666, 1:3): not allowed (EPERM): '
+            'pyrunc: /linux/devices: mknodat(dev, "null", S_IFCHR|0666, 1:3): not allowed (EPERM): '
             "the device rules of the cgroup (/linux/resources/devices), or a missing CAP_MKNOD, forbid to make it"
         ),
     ),
