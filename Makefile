@@ -8,7 +8,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))) python3)
 
 BIN := .venv/bin
-C_FILES := $(wildcard pyrunc/init/*.c pyrunc/init/*.h)
+C_FILES := $(wildcard pyrunc/init/*.c pyrunc/init/*.h onefile/*.c onefile/*.h tests/bench/*.c)
 ONEFILE := $(wildcard onefile/*.* onefile/standins/* spec/*.json)
 PACKAGE := $(shell find pyrunc -name '*.py')
 SCRIPTS := .ci/run .ci/packages .ci/pythons tests/demo.sh tests/v2view

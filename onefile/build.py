@@ -2,8 +2,8 @@
 """Builds dist/pyrunc: `python3.11 -m onefile.build OUTPUT WORK`, with Debian's own interpreter and its static library.
 
     libpython3.11.a ┐  libseccomp.a ┐
-    C of a few modules of Python    ├─▶ one static program ─▶ + archive of the cold modules ─▶ OUTPUT
-    entry.c, frozen.c (generated)   ┘
+    C of a few modules of Python    ├─▶ one static program ─▶ + its own memory after its start (snapshot.c)
+    *.c, frozen.c (generated)       ┘                         + archive of the cold modules ─▶ OUTPUT
 
 The interpreter that runs this compiles what that library will run, so both are of one version. WORK keeps what was
 fetched: C sources by apt, wheels by pip.
@@ -48,13 +48,17 @@ FUNCTIONS = (
 )
 """What pyrunc calls by ctypes."""
 
+PAGE = 65536
+MARKS = (b"snapshot", b"is there")
+"""What stands before and behind snapshot_place in the program."""
+
 FLAGS = ("-std=gnu11", "-O2", "-g0", "-fno-ident", "-fwrapv", "-fno-semantic-interposition", "-w")
 LINK = (
     "-static",
     # Fixed addresses, as Debian's own python3.11 has: relocating 1 MB of data costs 80 page faults at each start
     "-no-pie",
     *(() if os.environ.get("KEEP_SYMBOLS") else ("-s",)),
-    "-Wl,--build-id=none,--gc-sections,--wrap=_Py_Deepfreeze_Init",
+    "-Wl,--build-id=none,--gc-sections",
 )
 
 
@@ -69,25 +73,53 @@ def build(output: Path, work: Path) -> None:
     generated = work / "frozen.c"
     generated.write_text(frozen_c(ROOT) + _tables(), "ascii")
     include = sysconfig.get_path("include")
-    objects = [_compile(work, HERE / "entry.c", include, ()), _compile(work, generated, include, ())]
+    own = [*(HERE / f"{name}.c" for name in ("entry", "modules", "snapshot", "heap")), generated]
+    objects = [_compile(work, source, include, ("-fno-builtin",)) for source in own]
     for files, flags in EXTENSIONS.values():
         objects += [_compile(work, sources / file, include, flags) for file in files]
     program = work / "program"
     libraries = ("-lseccomp", "-lffi", "-lz", "-lm")
-    _run("cc", *LINK, "-o", program, *objects, library, *libraries)
+    edges = [
+        _compile(work, HERE / "edge.c", include, (f"-DEDGE={which}",), f"edge_{which}") for which in ("begin", "end")
+    ]
+    _run("cc", *LINK, "-o", program, edges[0], *objects, library, *libraries, edges[1])
     partial = output.with_name(f"{output.name}.{os.getpid()}")
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        partial.write_bytes(program.read_bytes() + archive(work, HERE))
+        partial.write_bytes(_with_snapshot(program) + archive(work, HERE))
         partial.chmod(0o755)
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _compile(work: Path, source: Path, include: str, flags: "tuple[str, ...]") -> Path:
-    target = work / f"{source.stem}.o"
-    _run("cc", *FLAGS, f"-I{include}", f"-I{include}/internal", *flags, "-c", "-o", target, source)
+def _with_snapshot(program: Path) -> bytes:
+    """The program, and behind it what it writes: its state, to which no variable or word of the build belongs."""
+    written = program.with_name("snapshot")
+    with written.open("wb") as file:
+        subprocess.run([program], env={}, cwd="/", check=True, stdin=subprocess.DEVNULL, stdout=file)
+    snapshot, code = written.read_bytes(), program.read_bytes()
+    place = -(-len(code) // PAGE) * PAGE
+    if code.count(MARKS[0] + bytes(8) + MARKS[1]) != 1:
+        raise SystemExit("the program has no place for its snapshot")
+    code = code.replace(MARKS[0] + bytes(8) + MARKS[1], MARKS[0] + place.to_bytes(8, "little") + MARKS[1])
+    return code.ljust(place, b"\0") + snapshot
+
+
+def _compile(work: Path, source: Path, include: str, flags: "tuple[str, ...]", name: str = "") -> Path:
+    target = work / f"{name or source.stem}.o"
+    _run(
+        "cc",
+        *FLAGS,
+        f"-ffile-prefix-map={work}=.",
+        f"-I{include}",
+        f"-I{include}/internal",
+        *flags,
+        "-c",
+        "-o",
+        target,
+        source,
+    )
     return target
 
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What dist/pyrunc runs first: an import for modules that are frozen into the program, then pyrunc itself.
+"""What dist/pyrunc does first. When it is built: import all of pyrunc that needs no module of the archive, which the
+snapshot then keeps. In each call: run.
 
-Python's own way of finding a module (locks, finders, specs) takes 30 us for each of the 60 modules of a call; one that
-is in the program needs none of it. The first import of one that is not, such as typer, completes the interpreter and
+Python's own way of finding a module (locks, finders, specs) needs the main phase of its start; a module that is frozen
+into the program needs none of it. The first import of one that is not, such as typer, completes the interpreter and
 takes it from the archive behind the program.
 """
 
+import _imp
 import builtins
 import gc
 import sys
@@ -53,6 +55,8 @@ def _find_and_load(name: str, import_: "Callable[[str], ModuleType]") -> "Module
 
 def _complete(name: str, import_: "Callable[[str], ModuleType]") -> "ModuleType":
     """The ordinary import of everything from now on, with locks and finders, as libraries expect it."""
+    if building:
+        raise ImportError(name)
     if importlib._find_and_load is not _SLOW:
         import encodings
 
@@ -72,15 +76,39 @@ def _open(*arguments: "Any", **options: "Any") -> "Any":
     return open(*arguments, **options)
 
 
-def _start() -> None:
-    # What a call makes is needed until its end; one that stays for days (`run`) must not grow.
-    gc.set_threshold(20_000)
+def _prepare() -> None:
+    """Frozen objects are never looked at by the collector, which would copy each of their pages."""
     importlib._find_and_load = _find_and_load
     setattr(builtins, "open", _open)  # noqa: B010 mypy knows its type
+    for name in getattr(_imp, "_frozen_module_names")():  # noqa: B009 mypy does not know it
+        if name.partition(".")[0] == "pyrunc":
+            with _Without():
+                __import__(name)
+    gc.collect()
+    gc.freeze()
+    # What a call makes is needed until its end; one that stays for days (`run`) must not grow.
+    gc.set_threshold(20_000)
 
+
+class _Without:
+    """A module of the archive, or one that needs it: its import waits until it is asked for."""
+
+    def __enter__(self) -> None:
+        global building
+        building = True
+
+    def __exit__(self, kind: "type[BaseException] | None", *_: object) -> bool:
+        global building
+        building = False
+        return kind is not None and issubclass(kind, ImportError)
+
+
+def run() -> None:
+    """In each call."""
     from pyrunc.cli.main import main
 
     main()
 
 
-_start()
+building = False
+_prepare()
