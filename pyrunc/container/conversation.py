@@ -2,9 +2,7 @@
 """The runtime's part while pyrunc-init sets a container up: what it answers at each sync point, and what it undoes."""
 
 import posix
-import select
 
-from pyrunc.errors import HostError
 from pyrunc.plan import ops
 from pyrunc.plan.ops import COPY_UP, CREATED, LISTENER, NETWORK, PREPARE, READY
 from pyrunc.process.rights import Rights
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from pyrunc.state.record import Record
     from pyrunc.state.store import Entry
 
-_KILL_SECONDS = 10
 _FD = 0xFFFF
 _PIDFD_RECEIVER = "run.oci.pidfd_receiver"
 """What --pidfd-socket is, in crun's words."""
@@ -207,20 +204,9 @@ class Conversation:
             posix.waitpid(self._parent_stage, 0)
             self._parent_stage = 0
         if self._pidfd >= 0:
-            import _signal
+            from pyrunc.process.end import end
 
-            try:
-                _signal.pidfd_send_signal(self._pidfd, 9)
-            except ProcessLookupError:
-                pass
-            poll = select.poll()
-            poll.register(self._pidfd, select.POLLIN)
-            if not poll.poll(_KILL_SECONDS * 1000):
-                raise HostError(f"process {self.pid} of the container does not end, though it was killed")
-            try:
-                posix.waitpid(self.pid, 0)
-            except ChildProcessError:
-                pass
+            end(self.pid, self._pidfd)
 
     def close(self) -> None:
         if self._helper is not None:

@@ -324,20 +324,12 @@ class _Execution:
 
     def _end(self) -> None:
         """Leave no process behind after an error."""
-        import _signal
-
         if self._helper is not None:
             self._helper.close()
-        if self._pidfd < 0:
-            return
-        try:
-            _signal.pidfd_send_signal(self._pidfd, 9)
-        except ProcessLookupError:
-            pass
-        try:
-            posix.waitpid(self.pid, 0)
-        except ChildProcessError:
-            pass
+        if self._pidfd >= 0:
+            from pyrunc.process.end import end
+
+            end(self.pid, self._pidfd)
 
 
 def foreign_namespaces(pid: int, gone: str = "cannot exec in a stopped container") -> int:

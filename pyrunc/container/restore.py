@@ -6,7 +6,6 @@ helper's conversation stands criu's, which is started in the container's cgroup 
 """
 
 import posix
-import select
 
 from pyrunc.container import criu_yard, restore_request
 from pyrunc.container.checkpoint import ready
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from pyrunc.state.record import Record
 
 LOG = "restore.log"
-_KILL_SECONDS = 10
 
 
 def restore(
@@ -316,19 +314,7 @@ class Restoration:
         if self._talk is not None:
             self._draft.cgroup.signal(9)
             self._talk.close(kill=True)
-        if self._pidfd < 0:
-            return
-        import _signal
+        if self._pidfd >= 0:
+            from pyrunc.process.end import end
 
-        try:
-            _signal.pidfd_send_signal(self._pidfd, 9)
-        except ProcessLookupError:
-            pass
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        if not poll.poll(_KILL_SECONDS * 1000):
-            raise HostError(f"process {self.pid} of the container does not end, though it was killed")
-        try:
-            posix.waitpid(self.pid, 0)
-        except ChildProcessError:
-            pass
+            end(self.pid, self._pidfd)

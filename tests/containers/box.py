@@ -9,6 +9,7 @@ The patch is merged into CONFIG: objects key by key, anything else replaced, Non
 import copy
 import json
 import os
+import pty
 import subprocess
 import time
 from pathlib import Path
@@ -200,6 +201,21 @@ class Box:
         result = Result(code, self.output(), (self.folder / "err").read_text())
         assert status is None or code == status, f"pyrunc {' '.join(map(str, arguments))}: {result!r}"
         return result
+
+    def on_terminal(self, *arguments: object) -> str:
+        """What a call says on a terminal of its own."""
+        master, slave = pty.openpty()
+        process = self.spawn(*arguments, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+        os.close(slave)
+        said = b""
+        try:
+            while data := os.read(master, 4096):
+                said += data
+        except OSError:
+            pass  # EIO: the last slave is closed
+        os.close(master)
+        assert process.wait() == 0, said
+        return said.decode()
 
     def _file(self, name: str) -> IO[bytes]:
         return (self.folder / name).open("wb")

@@ -3,7 +3,6 @@
 
 import json
 import os
-import pty
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,31 +174,15 @@ def test_exec_as_another_user(box: Box) -> None:
     assert "uid 70000 is not mapped" in error
 
 
-def on_terminal(box: Box, *arguments: object) -> str:
-    """What a call says on a terminal of its own."""
-    master, slave = pty.openpty()
-    process = box.spawn(*arguments, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
-    os.close(slave)
-    said = b""
-    try:
-        while data := os.read(master, 4096):
-            said += data
-    except OSError:
-        pass  # EIO: the last slave is closed
-    os.close(master)
-    assert process.wait() == 0, said
-    return said.decode()
-
-
 def test_a_terminal_belongs_to_the_user(box: Box) -> None:
     patch = mapped({"process": {"terminal": True, "user": {"uid": 5, "gid": 6}}})
     box.write(patch, "stat -c %u /dev/console; stat -c %u $(tty); echo > /dev/tty; echo > /dev/console")
-    assert on_terminal(box, "run", "--bundle", box.bundle, box.id).split() == ["5", "5"]
+    assert box.on_terminal("run", "--bundle", box.bundle, box.id).split() == ["5", "5"]
 
 
 def test_exec_on_a_terminal(box: Box) -> None:
     box.start(mapped(), "sleep 100")
-    said = on_terminal(box, "exec", "--tty", "--user", "9", box.id, "sh", "-c", "stat -c %u $(tty)")
+    said = box.on_terminal("exec", "--tty", "--user", "9", box.id, "sh", "-c", "stat -c %u $(tty)")
     assert said.split() == ["9"]
 
 

@@ -120,8 +120,8 @@ def test_cve_2024_21626_run_cwd(box: Box, number: int) -> None:
 @pytest.mark.parametrize("number", NUMBERS)
 def test_cve_2024_21626_symlink_cwd(box: Box, number: int) -> None:
     """CVE-2024-21626. The working directory is a symlink of the image to /proc/self/fd/N, or lies beyond one."""
-    (box.rootfs / "work").symlink_to(host_link(number))
-    for cwd in ("/work", "/work/../../..", "/work/new/folder"):
+    (box.rootfs / "place").symlink_to(host_link(number))
+    for cwd in ("/place", "/place/../../..", "/place/new/folder"):
         result = box.run({"process": {"cwd": cwd}}, "pwd; ls", **LEAK, status=None)
         assert result.status == 1
         assert "/process/cwd" in result.err
@@ -156,14 +156,14 @@ def test_inherited_fd_cwd(box: Box, tmp_path: Path, no_pivot: bool) -> None:
     """
     fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     flags = ("--preserve-fds", 1, *(("--no-pivot",) if no_pivot else ()))
-    (box.rootfs / "work").symlink_to("/proc/self/fd/3")
+    (box.rootfs / "place").symlink_to("/proc/self/fd/3")
     try:
         box.write({}, "true")
         save = os.dup(3) if _is_open(3) and fd != 3 else -1
         os.dup2(fd, 3)
         os.set_inheritable(3, True)
         box.start({}, "sleep 100", flags=flags, pass_fds=(3,))
-        result = box.exec("ls", flags=("--preserve-fds", 1, "--cwd", "/work"), pass_fds=(3,), status=255)
+        result = box.exec("ls", flags=("--preserve-fds", 1, "--cwd", "/place"), pass_fds=(3,), status=255)
         if save >= 0:
             os.dup2(save, 3)
             os.close(save)
