@@ -8,8 +8,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))) python3)
 
 BIN := .venv/bin
-C_FILES := $(wildcard pyrunc/init/*.c pyrunc/init/*.h onefile/*.c onefile/*.h tests/bench/*.c)
-ONEFILE := $(wildcard onefile/*.* onefile/standins/* spec/*.json)
+C_FILES := $(wildcard pyrunc/init/*.c pyrunc/init/*.h pyrunc/onefile/*.c pyrunc/onefile/*.h tests/bench/*.c)
+ONEFILE := $(wildcard pyrunc/onefile/*.* pyrunc/onefile/standins/* spec/*.json)
 PACKAGE := $(shell find pyrunc -name '*.py')
 SCRIPTS := .ci/run .ci/packages .ci/pythons tests/demo.sh tests/v2view
 # What `make test` does in the view of cgroup2 alone, too; all of it takes minutes: make test-v2view
@@ -67,7 +67,7 @@ check: .venv/dev.stamp setup
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
 	$(BIN)/python -m pyrunc.plan.ops --header | diff -u pyrunc/init/ops.h - # stale? write it to pyrunc/init/ops.h
-	$(BIN)/clang-format --dry-run -Werror $(C_FILES) onefile/entry.c
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 	$(BIN)/shellcheck $(SCRIPTS)
 	sed '/^exec /q' pyrunc/launcher/pyrunc | $(BIN)/shellcheck --shell=sh - # below its exec it is Python
 	$(BIN)/codespell
@@ -82,7 +82,7 @@ conformance: setup
 format: .venv/dev.stamp
 	$(BIN)/ruff check --quiet --fix-only .
 	$(BIN)/ruff format --quiet .
-	$(BIN)/clang-format -i $(C_FILES) onefile/entry.c
+	$(BIN)/clang-format -i $(C_FILES)
 
 # Writes the listings of tests/plans anew; what `git diff` then shows is to be read, not only committed.
 golden: .venv/dev.stamp
@@ -97,7 +97,7 @@ binary: dist/pyrunc
 
 dist/pyrunc: $(ONEFILE) $(PACKAGE) pyrunc/init/pyrunc-init | .venv/setup.stamp
 	@.ci/packages '$(PYTHON)' binary
-	/usr/bin/python3.11 -B -m onefile.build $@ build/onefile
+	/usr/bin/python3.11 -B -m pyrunc.onefile.build $@ build/onefile
 
 # dist/pyrunc, the pip form, runc and crun in turn: times, ratios, memory, limits; root. RUNC= and CRUN= name other ones.
 # BENCH='--rounds 10 --only small' is a short one; JSON and a picture are in build/bench.

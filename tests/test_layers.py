@@ -35,7 +35,8 @@ PROGRAM = {"pyrunc.plan.program", "pyrunc.plan.ops", "pyrunc.plan.listing"}
 
 SOURCES = sorted(path for folder in ("pyrunc", "tests", "conformance") for path in (ROOT / folder).rglob("*.py"))
 SOURCES.append(ROOT / "hatch_build.py")
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "init" / "build.py")
+BUILDS = {PACKAGE / "init", PACKAGE / "onefile"}  # of what is no part of the package that pip installs
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not BUILDS & {*path.parents})
 
 
 def name_of(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from onefile.standins.rpds import HashTrieMap, HashTrieSet, List
+from pyrunc.onefile.standins.rpds import HashTrieMap, HashTrieSet, List
 
 ROOT = Path(__file__).parent.parent
 BINARY = ROOT / "dist/pyrunc"
@@ -119,7 +119,7 @@ def test_it_is_built_of_these_sources() -> None:
 
 def test_the_glue_is_small() -> None:
     """C in pyrunc is the helper; this is what holds the one file together."""
-    lines = {path.name: len(path.read_text("ascii").splitlines()) for path in (ROOT / "onefile").glob("*.c")}
+    lines = {path.name: len(path.read_text("ascii").splitlines()) for path in (ROOT / "pyrunc/onefile").glob("*.c")}
     assert max(lines.values()) <= 200, lines
     assert sum(lines.values()) <= 600, lines
 

@@ -290,7 +290,7 @@ def test_not_utf_8(tmp_path: Path) -> None:
 def test_the_one_file_program_has_its_schemas() -> None:
     """They lie in the archive behind it."""
     program = ROOT / "dist/pyrunc"
-    sources = [*(ROOT / "spec").glob("*.json"), ROOT / "onefile/archive.py", ROOT / "pyrunc/config/schema.py"]
+    sources = [*(ROOT / "spec").glob("*.json"), ROOT / "pyrunc/onefile/archive.py", ROOT / "pyrunc/config/schema.py"]
     if not program.exists() or program.stat().st_mtime < max(path.stat().st_mtime for path in sources):
         pytest.skip("needs dist/pyrunc of these sources (make binary)")
     done = subprocess.run(

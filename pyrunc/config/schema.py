@@ -35,7 +35,7 @@ def _bytes(file: str) -> bytes:
     """Of pyrunc/spec in a wheel, of spec/ beside the package in the sources, of the archive of the one-file program."""
     place = globals().get("__file__")
     if place is None:
-        # It is the first import from the archive that tells Python where the program is (onefile/start.py)
+        # It is the first import from the archive that tells Python where the program is (pyrunc/onefile/start.py)
         __import__("jsonschema")
         import sys
         from zipimport import zipimporter

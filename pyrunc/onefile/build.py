@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds dist/pyrunc: `python3.11 -m onefile.build OUTPUT WORK`, with Debian's own interpreter and its static library.
+"""Builds dist/pyrunc: `python3.11 -m pyrunc.onefile.build OUTPUT WORK`, of Debian's interpreter and its static library.
 
     libpython3.11.a ┐  libseccomp.a ┐
     C of a few modules of Python    ├─▶ one static program ─▶ + its own memory after its start (snapshot.c)
@@ -15,12 +15,12 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from onefile.archive import archive
-from onefile.frozen import frozen_c
-from onefile.sources import EXTENSIONS, fetch
+from pyrunc.onefile.archive import archive
+from pyrunc.onefile.frozen import frozen_c
+from pyrunc.onefile.sources import EXTENSIONS, fetch
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
+ROOT = HERE.parent.parent
 
 BUILTINS = (
     # What a call that succeeds may use
@@ -86,7 +86,7 @@ def build(output: Path, work: Path) -> None:
     partial = output.with_name(f"{output.name}.{os.getpid()}")
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
-        partial.write_bytes(_with_snapshot(program) + archive(work, HERE))
+        partial.write_bytes(_with_snapshot(program) + archive(work, ROOT))
         partial.chmod(0o755)
         partial.replace(output)
     finally:

@@ -30,13 +30,13 @@ def compile_module(name: str, path: Path) -> CodeType:
 
 def modules(root: Path) -> Iterator[tuple[str, Path, bool]]:
     """(name, file, whether it is a package) of each."""
-    yield "_onefile_start", root / "onefile/start.py", False
+    yield "_onefile_start", root / "pyrunc/onefile/start.py", False
     for name in STDLIB:
         path = Path(import_module(name).__file__ or "")
         yield name, path, path.name == "__init__.py"
     for path in sorted((root / "pyrunc").rglob("*.py")):
-        if path.parts[-2:] in (("init", "build.py"), ("pyrunc", "__main__.py")):
-            continue
         parts = path.relative_to(root).with_suffix("").parts
+        if parts[1] in ("init", "onefile", "__main__"):  # what builds, and what `python -m pyrunc` is for
+            continue
         package = parts[-1] == "__init__"
         yield ".".join(parts[:-1] if package else parts), path, package

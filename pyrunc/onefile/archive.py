@@ -17,27 +17,29 @@ from pathlib import Path
 ROOTS = ("encodings.idna", "importlib.resources", "importlib.readers", "traceback", "warnings")
 """What Python itself imports when it needs it."""
 
+HERE = Path(__file__).resolve().parent
+
 _LEFT_OUT = ("test", "tests", "benchmarks", "__pycache__", "idlelib", "tkinter", "lib2to3", "ensurepip", "pydoc_data")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def archive(work: Path, here: Path) -> bytes:
+def archive(work: Path, root: Path) -> bytes:
     """A zip file: the packages of requirements.txt whole, and of Python what they import."""
     packages = work / "packages"
     if not packages.is_dir():
-        pip = here.parent / ".venv/bin/pip"
+        pip = root / ".venv/bin/pip"
         words = ["install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--target", str(packages)]
-        subprocess.run([pip, *words, "-r", here / "requirements.txt"], check=True)
+        subprocess.run([pip, *words, "-r", HERE / "requirements.txt"], check=True)
     raw = io.BytesIO()
     with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
-        for name, data in sorted({**dict(_stdlib(packages, here)), **dict(_packages(packages, here))}.items()):
+        for name, data in sorted({**dict(_stdlib(packages, root)), **dict(_packages(packages, root))}.items()):
             entry = zipfile.ZipInfo(name, _EPOCH)  # equal sources give equal bytes
             entry.compress_type = zipfile.ZIP_DEFLATED
             file.writestr(entry, data)
     return raw.getvalue()
 
 
-def _packages(packages: Path, here: Path) -> "Iterator[tuple[str, bytes]]":
+def _packages(packages: Path, root: Path) -> "Iterator[tuple[str, bytes]]":
     for path in sorted(packages.rglob("*")):
         name = path.relative_to(packages)
         if path.is_dir() or set(name.parts) & {*_LEFT_OUT, "bin"} or path.suffix == ".so":
@@ -46,17 +48,17 @@ def _packages(packages: Path, here: Path) -> "Iterator[tuple[str, bytes]]":
             yield f"{name}c", _compiled(path.read_bytes(), str(name))
         elif path.suffix not in (".pyi", ".pyc", ".typed") and name.parts[0][-10:] != ".dist-info":
             yield str(name), path.read_bytes()
-    for path in (here.parent / "spec").glob("*.schema.json"):
+    for path in (root / "spec").glob("*.schema.json"):
         yield f"pyrunc/spec/{path.name}", path.read_bytes()
-    for path in (here / "standins").glob("*.py"):
+    for path in (HERE / "standins").glob("*.py"):
         yield f"{path.stem}.pyc", _compiled(path.read_bytes(), path.name)
 
 
-def _stdlib(packages: Path, here: Path) -> Iterator[tuple[str, bytes]]:
+def _stdlib(packages: Path, root: Path) -> Iterator[tuple[str, bytes]]:
     """The modules of Python that pyrunc and the packages reach, whatever they import them for."""
     library = Path(os.__file__).parent
-    finder = modulefinder.ModuleFinder([str(packages), str(here / "standins"), str(library)], excludes=_LEFT_OUT)
-    for name in {*ROOTS, *_imported(here.parent / "pyrunc"), *_imported(packages)}:
+    finder = modulefinder.ModuleFinder([str(packages), str(HERE / "standins"), str(library)], excludes=_LEFT_OUT)
+    for name in {*ROOTS, *_imported(root / "pyrunc"), *_imported(packages)}:
         with suppress(ImportError):  # os.path and the like are in no file
             finder.import_hook(name)
     for file in (library / "encodings").glob("*.py"):
@@ -71,7 +73,7 @@ def _stdlib(packages: Path, here: Path) -> Iterator[tuple[str, bytes]]:
 def _imported(folder: Path) -> Iterator[str]:
     """The modules of Python that a file below `folder` imports anywhere."""
     for path in folder.rglob("*.py"):
-        if set(path.relative_to(folder).parts) & set(_LEFT_OUT):
+        if {*path.relative_to(folder).parts} & {*_LEFT_OUT, "onefile"}:
             continue
         for node in ast.walk(ast.parse(path.read_bytes())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -8,7 +8,7 @@
 extern const unsigned char onefile_helper[];
 extern const size_t onefile_helper_size;
 
-// The functions that ctypes finds: a static program has no dynamic symbols (onefile/functions.py has the names).
+// The functions that ctypes finds: a static program has no dynamic symbols (build.py has the names).
 struct function {
 	const char *name;
 	void *address;
