@@ -23,9 +23,9 @@ volatile uintptr_t heap_next = HEAP_BASE, heap_top = HEAP_BASE;
 static struct piece *lists[256];
 static atomic_flag lock = ATOMIC_FLAG_INIT;
 
-// What the C library keeps from before main
-OUTSIDE static char early[1 << 16];
-OUTSIDE static volatile size_t early_used = HEAD;
+// What the C library keeps from before main: little, but as much as LD_LIBRARY_PATH makes it
+OUTSIDE static char early[1 << 14];
+OUTSIDE static volatile size_t early_used = 0;
 OUTSIDE static volatile int is_open = 0;
 
 void heap_open(void)
@@ -64,16 +64,25 @@ static struct piece *new_piece(size_t room)
 	return (struct piece *)place;
 }
 
+static struct piece *early_piece(size_t room)
+{
+	if (room + HEAD > sizeof early - early_used) {
+		int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+		void *piece = mmap(NULL, room + HEAD, PROT_READ | PROT_WRITE, flags, -1, 0);
+		return piece == MAP_FAILED ? NULL : piece;
+	}
+	early_used += room + HEAD;
+	return (struct piece *)(early + early_used - room - HEAD);
+}
+
 void *malloc(size_t size)
 {
 	size_t list = size <= LARGEST ? list_of(size) : 0;
 	struct piece *piece = NULL;
 	while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire))
 		;
-	if (!is_open) {
-		if (room_of(list) + HEAD <= sizeof early - early_used && list)
-			piece = (struct piece *)(early + early_used);
-		early_used += room_of(list) + HEAD;
+	if (list && !is_open) {
+		piece = early_piece(room_of(list));
 	} else if (list && lists[list]) {
 		piece = lists[list];
 		lists[list] = piece->next;
@@ -92,7 +101,7 @@ void *malloc(size_t size)
 void free(void *memory)
 {
 	struct piece *piece = (struct piece *)((char *)memory - HEAD);
-	if ((uintptr_t)memory < HEAP_BASE || !piece->list)
+	if ((uintptr_t)memory < HEAP_BASE || (uintptr_t)memory >= heap_next || !piece->list)
 		return;
 	while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire))
 		;
