@@ -49,13 +49,16 @@ vm: setup
 	@$(BIN)/python -m tests.bed build
 
 vm-shell: vm
+	@$(MAKE) --no-print-directory binary || echo 'vm: with the package, as the one-file binary cannot be built here'
 	@$(BIN)/python -m tests.bed shell
 
 test-vm: vm
+	@$(MAKE) --no-print-directory binary || echo 'vm: with the package, as the one-file binary cannot be built here'
 	@$(BIN)/python -m tests.bed test $(TESTS)
 
 # The tests of engines with pyrunc, runc and crun, and docs/engines/compatibility.md from their reports. Hours.
 compatibility: vm
+	@$(MAKE) --no-print-directory binary || echo 'vm: with the package, as the one-file binary cannot be built here'
 	@$(BIN)/python -m tests.bed.compare $(TESTS)
 
 # The quick part: no root, no container.

@@ -122,7 +122,8 @@ class Machine:
     def install(self) -> None:
         """The checkout as it is now, changes included, at /opt/pyrunc, and pyrunc from it at /usr/local/bin/pyrunc.
 
-        Compiled modules that the machine has are kept: an emulated processor compiles for minutes.
+        Compiled modules that the machine has are kept: an emulated processor compiles for minutes. dist/pyrunc, where
+        it is built, takes the place of the package: a call of it takes 0.07 s there, one of the package 1.2 s.
         """
         listing = ["git", "-C", str(build.CHECKOUT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(listing, check=True, capture_output=True).stdout.split(b"\0")
@@ -132,6 +133,14 @@ class Machine:
         self.ok("cd /opt/pyrunc && find . -type f ! -name '*.pyc' -delete && tar -xz", input=archive)
         pip = f"{build.PREFIX}/bin/pip install --quiet --no-index --no-deps --no-build-isolation --force-reinstall"
         self.ok(f"cd /opt/pyrunc && {build.PREFIX}/bin/python pyrunc/init/build.py && {pip} .")
+        form = "cp /mnt/checkout/dist/pyrunc" if self._one_file() else f"ln -s {build.PREFIX}/bin/pyrunc"
+        self.ok(f"cd /usr/local/bin && {form} .new && mv -f .new pyrunc")
+
+    @staticmethod
+    def _one_file() -> bool:
+        """Whether dist/pyrunc is built, and of the sources as they are; PYRUNC_FORM=package says no."""
+        fresh = subprocess.run(["make", "-qC", str(build.CHECKOUT), "dist/pyrunc"], capture_output=True, check=False)
+        return fresh.returncode == 0 and os.environ.get("PYRUNC_FORM") != "package"
 
     def stop(self) -> None:
         """End it at once: its disk is thrown away."""
