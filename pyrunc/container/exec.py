@@ -15,7 +15,7 @@ from pyrunc.plan import ops
 from pyrunc.plan.compile import Choices, process
 from pyrunc.process.protocol import died_as_helper
 from pyrunc.process.rights import Rights
-from pyrunc.process.spawn import check_preserved, spawn
+from pyrunc.process.spawn import gaps, spawn
 from pyrunc.state import status
 from pyrunc.state.store import open_entry
 
@@ -121,7 +121,6 @@ def exec(settings: "Settings", container_id: str, request: ExecRequest) -> int:
         detach=request.detach,
         console_socket=request.console_socket,
     )
-    check_preserved(request.preserve_fds)
     return _Execution(settings, record, config, host, request).run()
 
 
@@ -167,6 +166,7 @@ class _Execution:
         host.cgroups = tuple((name, "", path, "") for name, path in self._cgroup.paths.items())
         choices = Choices(
             preserve_fds=request.preserve_fds,
+            gaps=gaps(request.preserve_fds),
             keyring=f"_ses.{record.id}" if record.keyring else None,
             bpf=seccomp_filter(settings, config, host),
         )

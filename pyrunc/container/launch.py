@@ -20,7 +20,7 @@ from pyrunc.plan.compile import Choices, container
 from pyrunc.plan.namespaces import Namespaces
 from pyrunc.plan.ops import CHANNEL, EXEC
 from pyrunc.plan.program import Op, Struct
-from pyrunc.process.spawn import check_preserved, spawn
+from pyrunc.process.spawn import gaps, spawn
 from pyrunc.state import journal, status
 from pyrunc.state.ids import validate_id
 from pyrunc.state.record import Record
@@ -106,7 +106,7 @@ class Draft:
 
             add_mount(self.config, f"{settings.root}/{self.id}/{FOLDER}")
         options.preserve_fds += _socket_activation(self.config)
-        check_preserved(options.preserve_fds)
+        closed = gaps(options.preserve_fds)
         self.cgroup: Cgroup = open_cgroup(self.config, self.id, settings.cgroup_manager, rootless=self.host.rootless)
         self.cgroup.check(resources(self.config))
         self.rdt: Group | None = _rdt(self.config, self.id)
@@ -114,6 +114,7 @@ class Draft:
         self.host.cgroup_mode = self.cgroup.mode if self.host.cgroups else self.host.cgroup_mode
         choices = Choices(
             preserve_fds=options.preserve_fds,
+            gaps=closed,
             keyring=None if options.no_new_keyring else f"_ses.{self.id}",
             no_pivot=options.no_pivot,
             bpf=seccomp_filter(settings, self.config, self.host),

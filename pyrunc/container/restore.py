@@ -17,7 +17,7 @@ from pyrunc.linux.errnos import reason
 from pyrunc.linux.uapi import CLONE_NEWNET
 from pyrunc.plan import ops
 from pyrunc.plan import restore as program_of
-from pyrunc.process.spawn import spawn
+from pyrunc.process.spawn import gaps, spawn
 from pyrunc.state import journal, status
 from pyrunc.state.store import CONFIG, Entry, claim
 
@@ -51,6 +51,9 @@ def restore(
     wanted = Wanted(pid_file=pid_file, preserve_fds=preserve_fds, no_pivot=no_pivot)
     draft = Draft(settings, container_id, bundle, wanted)
     check_terminal(terminal=draft.terminal, detach=detach, console_socket=console_socket)
+    if closed := gaps(wanted.preserve_fds):
+        # criu would take the number for itself
+        raise HostError(f"--preserve-fds {wanted.preserve_fds}: file descriptor {closed[0]} is not open")
     try:
         options.open_directories(make=False)
         if console_socket:

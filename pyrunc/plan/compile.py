@@ -27,7 +27,7 @@ from pyrunc.plan.program import Op, Program, Struct, Within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _SIGKILL = 9
 _CLOSE_RANGE_CLOEXEC = 4
@@ -37,16 +37,24 @@ _ALL = 0xFFFFFFFF
 class Choices:
     """What the caller of a verb chooses beside config.json.
 
-    preserve_fds: descriptors from 3 on that the process keeps. keyring: name of the session keyring, None for the
-    caller's. no_pivot: move and chroot instead of pivot_root. bpf: the compiled linux.seccomp.
+    preserve_fds: descriptors from 3 on that the process keeps, but for the `gaps` between them. keyring: name of the
+    session keyring, None for the caller's. no_pivot: move and chroot instead of pivot_root. bpf: the compiled
+    linux.seccomp.
     """
 
-    __slots__ = ("bpf", "keyring", "no_pivot", "preserve_fds")
+    __slots__ = ("bpf", "gaps", "keyring", "no_pivot", "preserve_fds")
 
     def __init__(
-        self, *, preserve_fds: int = 0, keyring: "str | None" = None, no_pivot: bool = False, bpf: bytes = b""
+        self,
+        *,
+        preserve_fds: int = 0,
+        gaps: "Sequence[int]" = (),
+        keyring: "str | None" = None,
+        no_pivot: bool = False,
+        bpf: bytes = b"",
     ) -> None:
         self.preserve_fds = preserve_fds
+        self.gaps = gaps
         self.keyring = keyring
         self.no_pivot = no_pivot
         self.bpf = bpf
@@ -160,6 +168,8 @@ def _begin(program: Program, choices: Choices, *, dumpable: bool) -> None:
     """
     program.call("close_range", program.input("first free"), _ALL, 0)
     program.call("close_range", 3 + choices.preserve_fds, _ALL, _CLOSE_RANGE_CLOEXEC)
+    for fd in choices.gaps:
+        program.call("close_range", fd, fd, _CLOSE_RANGE_CLOEXEC)
     if not dumpable:
         program.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0)
     program.call("prctl", PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)

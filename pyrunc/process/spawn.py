@@ -21,6 +21,7 @@ _F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
 _SEALS = 0x0F
 """F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE."""
 _TOO_MANY = (EINVAL, EMFILE)
+_GAPS_MAX = 1024
 _APART = 64
 """Descriptors are first moved up by so many, so that none is overwritten while they are laid out for the helper."""
 _DEFAULT_SIGNALS = (*range(1, 9), *range(10, 19), *range(20, 32), *range(34, 65))
@@ -31,7 +32,8 @@ def spawn(program: "Program", descriptors: "Mapping[str, int]", preserve: int) -
     """Start the helper on `program`.
 
     `descriptors` are the program's inputs that are open here, by name; they stay open here. "reports", "answers" and
-    "first free" are the protocol's own. `preserve` descriptors from 3 on stay open in the container's process.
+    "first free" are the protocol's own. `preserve` descriptors from 3 on stay open in the container's process; the
+    program closes those of `gaps`, which are held by what is not worth hiding, the program itself.
     """
     reports, reports_end = posix.pipe2(posix.O_CLOEXEC)
     answers_end, answers = posix.pipe2(posix.O_CLOEXEC)
@@ -56,6 +58,8 @@ def spawn(program: "Program", descriptors: "Mapping[str, int]", preserve: int) -
             moved.append(fcntl(descriptors[name], F_DUPFD_CLOEXEC, first + _APART))
             opened.append(moved[-1])
         actions = [(posix.POSIX_SPAWN_DUP2, fd, first + place) for place, fd in enumerate(moved)]
+        # A free number would be taken by what the helper opens, and be kept with the others (opencontainers/runc#5474)
+        actions += [(posix.POSIX_SPAWN_DUP2, moved[0], fd) for fd in gaps(preserve)]
         pid = posix.posix_spawn(
             f"/proc/self/fd/{program_file}",
             ("pyrunc-init", str(first)),
@@ -119,15 +123,23 @@ def _sealed(name: str, raw: bytes, flags: int) -> int:
     return fd
 
 
-def check_preserved(preserve: int) -> None:
-    """Refuse --preserve-fds when one of the descriptors 3 to 2 + preserve is not open.
+def gaps(preserve: int) -> list[int]:
+    """Which of the descriptors 3 to 2 + preserve the caller has not opened: they stay closed for the container.
 
-    One that is close-on-exec did not come from the caller: the log, in the caller's gap.
+    Podman's --preserve-fd names single ones, and counts up to the last. One that is close-on-exec did not come from
+    the caller: the log, in the caller's gap. HostError when they are so many that the number must be a mistake.
     """
+    found: list[int] = []
     for fd in range(3, 3 + preserve):
-        try:
-            ours = fcntl(fd, F_GETFD) & FD_CLOEXEC
-        except OSError:
-            ours = True
-        if ours:
-            raise HostError(f"--preserve-fds {preserve}: file descriptor {fd} is not open")
+        if not _given(fd):
+            found.append(fd)
+            if len(found) > _GAPS_MAX:
+                raise HostError(f"--preserve-fds {preserve}: more than {_GAPS_MAX} of these are not open")
+    return found
+
+
+def _given(fd: int) -> bool:
+    try:
+        return not fcntl(fd, F_GETFD) & FD_CLOEXEC
+    except OSError:
+        return False

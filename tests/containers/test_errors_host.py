@@ -167,7 +167,7 @@ def test_sockets(box: Box, flag: str, tmp_path: Path) -> None:
             ("--detach",),
             "cannot allocate tty if pyrunc will detach without setting console socket",
         ),
-        ({}, ("--preserve-fds", "5"), "--preserve-fds 5: file descriptor 3 is not open"),
+        ({}, ("--preserve-fds", "5000"), "--preserve-fds 5000: more than 1024 of these are not open"),
         ({}, ("--config", "/etc/nope.json"), "JSON specification file /etc/nope.json not found"),
     ],
 )

@@ -69,9 +69,11 @@ def test_preserve_fds_exact(box: Box, verb: str, count: int) -> None:
 
 
 def test_preserve_fds_that_is_not_open(box: Box) -> None:
-    """A number that is not open is refused, and does not become a descriptor of the runtime."""
-    box.write({}, "true")
-    assert "preserve-fds" in box.pyrunc("run", "--preserve-fds", 3, "--bundle", box.bundle, box.id, status=1).err
+    """A number that is not open does not become a descriptor of the runtime; nor is a mistake of a number followed."""
+    flags = ("--preserve-fds", 100)
+    assert box.run({}, "/bin/guest", "fds", flags=flags).json["fds"] == STREAMS
+    said = box.run({}, "true", flags=("--preserve-fds", 4000000000), status=1).err
+    assert "--preserve-fds 4000000000: more than 1024 of these are not open" in said
 
 
 @pytest.mark.parametrize("listen_pid", ["1", "", "999999", None])
