@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """dist/pyrunc (make binary): it needs nothing of the host, and takes nothing from its caller but argv."""
 
+import ctypes
 import os
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from pyrunc.onefile.standins.rpds import HashTrieMap, HashTrieSet, List
 ROOT = Path(__file__).parent.parent
 BINARY = ROOT / "dist/pyrunc"
 PT_INTERP, PT_DYNAMIC = 3, 2
+PR_SET_THP_DISABLE = 41
 
 built = pytest.mark.skipif(not BINARY.exists(), reason="needs dist/pyrunc (make binary)")
 
@@ -106,6 +108,20 @@ def test_an_interrupt_and_a_closed_pipe_are_pythons(tmp_path: Path) -> None:
     done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=30)
     os.close(writer)
     assert (done.returncode, done.stderr) == (-13, b"")
+
+
+@built
+@pytest.mark.parametrize("disabled", [0, 1], ids=["huge pages", "small pages"])
+def test_its_memory_is_the_same_in_pages_of_any_size(disabled: int) -> None:
+    """Where the kernel has no huge page to give, the file is mapped."""
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def choose() -> None:
+        assert prctl(PR_SET_THP_DISABLE, disabled, 0, 0, 0) == 0
+
+    words = ("features", "--help"), ("list",), ("spec", "--help")
+    usual = [call(*argv).stdout for argv in words]
+    assert [call(*argv, preexec_fn=choose).stdout for argv in words] == usual
 
 
 @built

@@ -3,6 +3,7 @@
 //
 // Free pieces of a size wait in a list for the next of that size; nothing goes back to the kernel, as a call is over
 // soon, and one that stays (`run`) uses the same sizes again. "Replacing malloc" of the C library's manual has the names.
+#define _GNU_SOURCE
 #include "snapshot.h"
 #include <errno.h>
 #include <stdatomic.h>
@@ -10,7 +11,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define STEP (1UL << 20)
 #define LARGEST (1UL << 40)
 #define HEAD 16 // in front of each piece: which list it belongs to; all pieces are aligned to it
 
@@ -49,14 +49,22 @@ static size_t room_of(size_t list)
 	return (1UL << ((list - 65) / 4 + 10)) + ((list - 65) % 4 + 1) * (1UL << ((list - 65) / 4 + 8));
 }
 
+int heap_map(uintptr_t place, size_t size)
+{
+	void *wanted = (void *)place;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	if (mmap(wanted, size, PROT_READ | PROT_WRITE, flags, -1, 0) != wanted)
+		return -1;
+	madvise(wanted, size, MADV_HUGEPAGE);
+	return 0;
+}
+
 static struct piece *new_piece(size_t room)
 {
 	uintptr_t place = heap_next, end = place + HEAD + room;
 	if (end > heap_top) {
-		size_t more = (end - heap_top + STEP - 1) & ~(STEP - 1);
-		void *wanted = (void *)heap_top;
-		int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-		if (mmap(wanted, more, PROT_READ | PROT_WRITE, flags, -1, 0) != wanted)
+		size_t more = (end - heap_top + HUGE - 1) & ~(HUGE - 1);
+		if (heap_map(heap_top, more) < 0)
 			return NULL;
 		heap_top += more;
 	}
@@ -137,7 +145,7 @@ void *realloc(void *memory, size_t size)
 // The head before an address in the middle of a piece says list 0: such a one is not used again. Nobody here asks often.
 void *aligned_alloc(size_t alignment, size_t size)
 {
-	char *memory = size <= LARGEST && alignment <= STEP ? malloc(size + alignment) : NULL;
+	char *memory = size <= LARGEST && alignment <= HUGE ? malloc(size + alignment) : NULL;
 	if (!memory || ((uintptr_t)memory & (alignment - 1)) == 0)
 		return memory;
 	memory = (char *)(((uintptr_t)memory + alignment - 1) & ~(alignment - 1));

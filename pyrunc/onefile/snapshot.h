@@ -16,6 +16,8 @@
 // Far above a program at a fixed address and its break, far below where the kernel puts stacks and mappings.
 #define HEAP_BASE 0x200000000UL
 
+#define HUGE (2UL << 20)
+
 // All of the heap that was ever handed out lies in [HEAP_BASE, heap_next), mapped is [HEAP_BASE, heap_top).
 extern volatile uintptr_t heap_next, heap_top;
 
@@ -27,6 +29,9 @@ void module_attributes_quick(void);
 
 // Until it is called, the C library's own start is served from a small room that belongs to no snapshot.
 void heap_open(void);
+
+// Memory for the heap at a multiple of HUGE, in huge pages where the kernel has them; 0 or -1.
+int heap_map(uintptr_t place, size_t size);
 
 // Whether this program has a snapshot in it: what is built first has none, and writes it.
 int snapshot_is_here(void);
