@@ -36,6 +36,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--busybox", default="", metavar="PATH", help="a static busybox [of PATH]")
     parser.add_argument("--guest", default="", metavar="PATH", help="guest.c as built for a machine without compiler")
     parser.add_argument("--claims", default="", metavar="VERSION", help="of the spec [ociVersionMax of `features`]")
+    parser.add_argument(
+        "--patience", type=float, default=1.0, metavar="N", help="all limits of time, N times [1; emulation: 10]"
+    )
     parser.add_argument("--slow", action="store_true", help="say on stderr how long each case took")
     return parser.parse_args(argv)
 
@@ -59,7 +62,7 @@ def selection(words: list[str], table: dict[str, requirements.Requirement]) -> d
 def _ask(runtime: list[str], *words: str) -> str:
     """What the runtime prints, or ""."""
     try:
-        done = subprocess.run([*runtime, *words], capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run([*runtime, *words], capture_output=True, timeout=SECONDS * host.patience, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
@@ -115,6 +118,7 @@ def main(argv: list[str]) -> int:
     if not pathlib.Path(runtime[0]).is_file():
         raise SystemExit(f"--runtime {options.runtime}: no such program")
     runtime[0] = os.path.abspath(runtime[0])
+    host.patience = options.patience
     busybox = options.busybox or rootfs.find_busybox()
     if not busybox or not rootfs.is_static(busybox):
         raise SystemExit("a static busybox is needed: --busybox PATH")

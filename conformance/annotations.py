@@ -19,7 +19,7 @@ def kept(box: Box) -> None:
         "org.opencontainers.conformance": "undefined",
         "run.conformance.unknown": "y",
     }
-    box.start({"annotations": notes}, "sleep 30")
+    box.start({"annotations": notes}, "sleep 600")
     found = box.state().get("annotations") or {}
     for id, key in (
         ("SPEC-157", "com.example.key"),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of bind mounts: whole trees, propagation, and attributes for a mount and all below it."""
 
+import functools
 import pathlib
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from conformance.requirements import Failed, case
 def tree(box: Box, flags: int = 0, name: str = "tree") -> pathlib.Path:
     """A directory of the host that is a shared mount, with another one on `sub`, both with these flags of mount(2)."""
     top = box.folder / name
-    top.mkdir(mode=0o755)
+    top.mkdir(mode=0o755, exist_ok=True)
     for path in (top, top / "sub"):
         path.mkdir(exist_ok=True)
         host.mount("tmpfs", str(path), "tmpfs", 0, "mode=755")
@@ -60,7 +61,7 @@ def entry(box: Box, option: str, flags: int = 0) -> list[Patch]:
     return [mount(f"/m/{option}", "bind", "rbind", option, source=str(tree(box, flags, f"tree-{option}")))]
 
 
-def compare(box: Box, wanted: dict[str, list[Patch]], wrong: Callable[[str, str, Row], str]) -> None:
+def compare(box: Box, wanted: dict[str, Callable[[], list[Patch]]], wrong: Callable[[str, str, Row], str]) -> None:
     """A verdict for each option, of the mount and of the one below it."""
     for option, table in each(box, wanted).items():
         if isinstance(table, Failed):
@@ -80,7 +81,7 @@ def propagation(box: Box) -> None:
         good = field in found if field else not found
         return "" if good else f"{target} is {sorted(found) or 'private'}"
 
-    compare(box, {option: entry(box, option) for option in TYPES}, wrong)
+    compare(box, {option: functools.partial(entry, box, option) for option in TYPES}, wrong)
 
 
 @case(IDS["shared"], IDS["unbindable"], IDS["private"])
@@ -121,7 +122,7 @@ def recursive_attributes(box: Box) -> None:
         good = set(there) <= set(row.options) and not set(absent) & set(row.options)
         return "" if good else f"{target} has {row.options}"
 
-    compare(box, {option: entry(box, option, flags) for option, (flags, _, _) in RECURSIVE.items()}, wrong)
+    compare(box, {one: functools.partial(entry, box, one, row[0]) for one, row in RECURSIVE.items()}, wrong)
 
 
 @case(IDS["rnorelatime"])
@@ -129,6 +130,13 @@ def rnorelatime(box: Box) -> None:
     """What it leaves is the kernel's default, relatime: that it is no data of a file system is all that shows."""
     found = at(rows(box, mounts(mount("/m", "tmpfs", "rnorelatime", "nodev"))), "/m").options
     box.holds(IDS["rnorelatime"], "nodev" in found, f"the options beside it are lost: {found}")
+
+
+@case(IDS["relatime"], needs="root")
+def relatime(box: Box) -> None:
+    """On a new mount it is what the kernel does anyway; on one of files whose access is never noted it shows."""
+    found = at(rows(box, mounts(*entry(box, "relatime", MS_NOATIME))), "/m/relatime").options
+    box.holds(IDS["relatime"], "relatime" in found, f"on a mount with noatime: {found}")
 
 
 @case(IDS["ro"], IDS["noexec"], IDS["nosuid"], IDS["nodev"], IDS["noatime"], needs="root")

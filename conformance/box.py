@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from conformance import traces
+from conformance import host, traces
 from conformance.patch import Patch, merge, plain
 from conformance.requirements import FAIL, PASS, Failed
 from conformance.rootfs import Kit
@@ -116,7 +116,7 @@ class Box:
                 umask=umask,
             )
             try:
-                with within(SECONDS, f"`{arguments[0]}`"):
+                with within(SECONDS * host.patience, f"`{arguments[0]}`"):
                     child.wait()
             finally:
                 if child.returncode is None:
@@ -187,7 +187,7 @@ class Box:
 
     def ended(self) -> None:
         """Wait until the container's process, which is our child, has ended; Failed when it does not."""
-        with within(SECONDS, "the container's process"):
+        with within(SECONDS * host.patience, "the container's process"):
             while set(traces.children()) - set(self.companions):
                 try:
                     os.waitpid(-1, 0)
@@ -250,6 +250,10 @@ class Box:
         if result.status == 0 and late:
             result = self.call("start", self.id)
             self.holds(id, result.status != 0, f"`create` and `start` accept {what}")
+            if result.status != 0:
+                self._delete_by_force(self.id)
+                left = traces.left(before, self.id, self.root, self.companions)
+                self.holds("SPEC-366", not left, f"{id} left behind {left}")
             self.clean()
             return
         self.holds(id, result.status != 0, f"`create` accepts {what}")
@@ -283,7 +287,7 @@ class Box:
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as child:
-            deadline = time.monotonic() + SECONDS
+            deadline = host.deadline(SECONDS)
             while child.poll() is None:
                 traces.reap([child.pid, *self.companions])
                 time.sleep(0.005)

@@ -78,7 +78,7 @@ def _given(box: Box) -> set[str]:
 @contextlib.contextmanager
 def inside(box: Box, name: str) -> Iterator[None]:
     """A process of ours in a cgroup of this name, in every hierarchy that takes it."""
-    child = subprocess.Popen([str(box.kit.busybox), "sleep", "60"])
+    child = subprocess.Popen([str(box.kit.busybox), "sleep", "600"])
     box.companions.append(child.pid)
     for target, _ in host.hierarchies().values():
         with contextlib.suppress(OSError):

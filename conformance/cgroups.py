@@ -251,7 +251,7 @@ def check_before_update(box: Box) -> None:
     """A limit that is less than what is used already, by `update`, which is no operation of the specification."""
     box.start(
         resources(memory={"limit": 128 * MIB}),
-        "dd if=/dev/zero of=/dev/shm-fill bs=1M count=24 2>/dev/null; echo ok; sleep 30",
+        "dd if=/dev/zero of=/dev/shm-fill bs=1M count=24 2>/dev/null; echo ok; sleep 600",
     )
     from conformance.lifecycle import await_output
 

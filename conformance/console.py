@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 
+from conformance import host
 from conformance.box import Box
 from conformance.patch import Patch, process
 from conformance.requirements import Failed, case
@@ -19,7 +20,7 @@ def listening(box: Box) -> Iterator[socket.socket]:
     """The socket of --console-socket. Its name is short: that of the case may be longer than sun_path."""
     path = box.folder / "tty"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        server.settimeout(5)
+        server.settimeout(5 * host.patience)
         server.bind(str(path))
         server.listen(1)
         yield server
@@ -32,7 +33,7 @@ def receive(server: socket.socket) -> int:
     except TimeoutError:
         raise Failed("nobody connects to --console-socket") from None
     with connection:
-        connection.settimeout(5)
+        connection.settimeout(5 * host.patience)
         fds = array.array("i")
         try:
             _, rights, _, _ = connection.recvmsg(4096, socket.CMSG_LEN(4))
@@ -51,7 +52,7 @@ def on_terminal(box: Box, patch: Patch, line: str) -> str:
         box.create(patch, line, flags=("--console-socket", box.folder / "tty"))
         master = receive(server)
     box.start()
-    text, deadline = b"", time.monotonic() + 5
+    text, deadline = b"", host.deadline(5)
     with contextlib.suppress(OSError):  # EIO: nobody has the other side open any more
         while time.monotonic() < deadline and b"@end" not in text:
             if select.select([master], [], [], 0.1)[0]:

@@ -7,6 +7,7 @@
  *   mempolicy  mode with flags, and the first nodes as a mask        ioprio     of ioprio_get(2)
  *   open:P     errno of open(P, O_RDWR)            openr:P, openw:P  with O_RDONLY, O_WRONLY
  *   mknod:P:c:MAJOR:MINOR   errno of mknod(2)      call:NR:A:B:C     errno of a system call with arguments
+ *   call32:NR      errno of a system call of x86 without arguments, on x86_64
  *   rlimits    [soft, hard] of getrlimit(2) by number, or its errno
  */
 #include <errno.h>
@@ -83,6 +84,17 @@ static int call(const char *word)
 	return syscall((long)v[0], v[1], v[2], v[3], v[4], v[5], v[6]) < 0 ? errno : 0;
 }
 
+static int call32(int number)
+{
+#ifdef __x86_64__
+	long result;
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number) : "memory", "r8", "r9", "r10", "r11");
+	return (int)result < 0 ? -(int)result : 0;
+#else
+	return number < 0 ? 0 : ENOSYS;
+#endif
+}
+
 static int opened(const char *path, int flags)
 {
 	return open(path, flags | O_NONBLOCK) < 0 ? errno : 0;
@@ -120,6 +132,8 @@ static void answer(const char *word)
 	} else if (sscanf(word, "mknod:%255[^:]:%c:%u:%u", path, &kind, &major, &minor) == 4) {
 		mode = (kind == 'b' ? S_IFBLK : S_IFCHR) | 0600;
 		printf("%d", mknod(path, mode, makedev(major, minor)) < 0 ? errno : 0);
+	} else if (!strncmp(word, "call32:", 7)) {
+		printf("%d", call32(atoi(word + 7)));
 	} else if (!strncmp(word, "call:", 5)) {
 		printf("%d", call(word + 5));
 	} else {

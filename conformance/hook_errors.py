@@ -4,6 +4,7 @@
 import time
 from typing import Any
 
+from conformance import host
 from conformance.box import Box
 from conformance.hooks import KINDS, hook, notes, shared, text
 from conformance.patch import Patch
@@ -28,7 +29,7 @@ for kind, number in STEP.items():
         """An error, the hooks after it are not run, and the container is stopped and destroyed."""
         box.control({})
         before = box.snapshot()
-        result = box.try_create(_hooks(box, kind, "exit 3"), "echo program >> /m/order; sleep 30")
+        result = box.try_create(_hooks(box, kind, "exit 3"), "echo program >> /m/order; sleep 600")
         ran = text(box, "order").split()
         if kind in {"startContainer", "poststart"}:
             box.holds(id, result.status == 0 and not ran, f"{kind}: create: {result.why}; it ran {ran}")
@@ -48,7 +49,7 @@ for kind, number in STEP.items():
 
 def _stopped(box: Box, id: str) -> None:
     """Gone altogether, or stopped at least."""
-    deadline = time.monotonic() + 3
+    deadline = host.deadline(3)
     while (result := box.call("state", box.id)).status == 0 and '"stopped"' not in result.out:
         if time.monotonic() > deadline:
             box.holds(id, False, "the container is not stopped")
@@ -83,16 +84,16 @@ for kind in ("prestart", "createRuntime", "createContainer", "startContainer", "
 
     @case("SPEC-138", name=f"late_{kind}")
     def late(box: Box, kind: str = kind) -> None:
-        """One second is allowed, thirty are tried."""
+        """One second is allowed, ten minutes are tried."""
         box.control({})
-        patch = {"hooks": {kind: [hook(box, kind, "echo began >> $N/order; exec $BUSYBOX sleep 30", timeout=1)]}}
+        patch = {"hooks": {kind: [hook(box, kind, "echo began >> $N/order; exec $BUSYBOX sleep 600", timeout=1)]}}
         began = time.monotonic()
         result = box.try_create({**patch, **shared(box)}, "true")
         if kind in {"startContainer", "poststart"} and result.status == 0:
             result = box.call("start", box.id)
         took = time.monotonic() - began
         box.holds("SPEC-138", result.status != 0, f"a {kind} hook that is late is no error")
-        box.holds("SPEC-138", took < 10, f"{kind}: it took {took:.1f} s")
+        box.holds("SPEC-138", took < 10 * host.patience, f"{kind}: it took {took:.1f} s")
         box.same("SPEC-138", text(box, "order").split(), ["began"], kind)
 
 

@@ -6,13 +6,21 @@ import functools
 import os
 import pathlib
 import platform
+import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS = 0x20000
 MS_REC, MS_PRIVATE, MS_SHARED = 0x4000, 0x40000, 0x100000
 MNT_DETACH = 2
 PR_CAPBSET_READ = 23
+patience = 1.0
+"""How many times longer than elsewhere everything may take on this machine."""
 CAPABILITIES = {"CAP_SYS_RESOURCE": 24, "CAP_SYS_NICE": 23, "CAP_MKNOD": 27, "CAP_NET_ADMIN": 12}
+
+
+def deadline(seconds: float) -> float:
+    """The moment of time.monotonic() at which patience ends."""
+    return time.monotonic() + seconds * patience
 
 
 def is_root() -> bool:

@@ -7,6 +7,7 @@ import os
 import pathlib
 import time
 
+from conformance import host
 from conformance.box import Box
 from conformance.patch import combine, mount, mounts, namespaces, process
 from conformance.requirements import Failed, case
@@ -16,7 +17,7 @@ TRAPS = "trap 'echo got TERM' TERM; trap 'echo got USR1' USR1; echo ready; while
 
 def await_output(box: Box, word: str) -> None:
     """Until the process has written a word."""
-    deadline = time.monotonic() + 5
+    deadline = host.deadline(5)
     while word not in box.output():
         if time.monotonic() > deadline:
             raise Failed(f"the container's process never wrote {word!r}: {box.output()[-100:]!r}")
@@ -24,7 +25,7 @@ def await_output(box: Box, word: str) -> None:
 
 
 def await_status(box: Box, status: str) -> None:
-    deadline = time.monotonic() + 5
+    deadline = host.deadline(5)
     while (found := box.state().get("status")) != status:
         if time.monotonic() > deadline:
             raise Failed(f"the status never is {status}: {found}")
@@ -236,7 +237,7 @@ def delete_spares_others(box: Box) -> None:
 @case("SPEC-367", needs="root")
 def delete_spares_namespaces(box: Box) -> None:
     """The network of a first container outlives a second one that shares it."""
-    box.start({}, "sleep 30")
+    box.start({}, "sleep 600")
     first, pid = box.id, box.pid()
     where = os.readlink(f"/proc/{pid}/ns/net")
     box.id = f"{first}-b"
@@ -284,7 +285,7 @@ def warnings_change_nothing(box: Box) -> None:
 
 @case("SPEC-347", "SPEC-323", "SPEC-328")
 def state_has_all(box: Box) -> None:
-    box.start({}, "sleep 30")
+    box.start({}, "sleep 600")
     state = box.state()
     for id in ("SPEC-323", "SPEC-347"):
         missing = [key for key in ("ociVersion", "id", "status", "bundle", "pid") if not state.get(key)]

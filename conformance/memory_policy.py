@@ -38,12 +38,6 @@ refusal("SPEC-288", policy(mode="MPOL_CONFORMANCE"), GOOD, needs="file:/proc/sel
 for text in ("many", "0-", "1-0", "-1", "0,,0x"):
     refusal("SPEC-289", policy(mode="MPOL_BIND", nodes=text), GOOD, needs="file:/proc/self/numa_maps", label=text)
 refusal(
-    "SPEC-289",
-    policy(mode="MPOL_BIND", nodes="0", flags=["MPOL_F_CONFORMANCE"]),
-    GOOD,
-    needs="file:/proc/self/numa_maps",
-)
-refusal(
     "SPEC-290",
     policy(mode="MPOL_BIND", nodes="0", flags=["MPOL_F_CONFORMANCE"]),
     GOOD,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of mount(8) on a tmpfs, which refuses as data what a runtime does not know."""
 
+import functools
+
 from conformance.box import Box
 from conformance.mounts import Row, at, each, rows
 from conformance.patch import Patch, mount, mounts
@@ -71,7 +73,7 @@ def words(row: Row) -> set[str]:
 
 @case(*(IDS[option] for option in ALL))
 def on_a_tmpfs(box: Box) -> None:
-    tables = each(box, {option: entries(option) for option in ALL})
+    tables = each(box, {option: functools.partial(entries, option) for option in ALL})
     for option, table in tables.items():
         if isinstance(table, Failed):
             box.holds(IDS[option], False, str(table))

@@ -2,6 +2,7 @@
 """mounts: their order, their destinations, sources and types, and options that are data."""
 
 import pathlib
+from collections.abc import Callable
 
 from conformance.box import Box
 from conformance.patch import Patch, combine, linux, mount, mounts, namespaces
@@ -34,19 +35,19 @@ def at(table: dict[str, Row], target: str) -> Row:
     return table[target]
 
 
-def each(box: Box, wanted: dict[str, list[Patch]]) -> dict[str, dict[str, Row] | Failed]:
+def each(box: Box, wanted: dict[str, Callable[[], list[Patch]]]) -> dict[str, dict[str, Row] | Failed]:
     """The mounts of several lists of entries, by name. One container has them all; where that one is not made each list
-    has its own, so that one that is refused spoils no other.
+    has its own, made anew as `clean` has ended what it binds, so that one that is refused spoils no other.
     """
     try:
-        table = rows(box, mounts(*(row for entries in wanted.values() for row in entries)))
+        table = rows(box, mounts(*(row for entries in wanted.values() for row in entries())))
         return dict.fromkeys(wanted, table)
     except Failed:
         box.clean()
     found: dict[str, dict[str, Row] | Failed] = {}
     for name, entries in wanted.items():
         try:
-            found[name] = rows(box, mounts(*entries))
+            found[name] = rows(box, mounts(*entries()))
         except Failed as error:
             found[name] = error
             box.clean()

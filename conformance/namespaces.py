@@ -87,9 +87,9 @@ refusal("SPEC-184", namespaces("pid", "mount", ipc="/nonexistent"), namespaces("
 @contextlib.contextmanager
 def holder(box: Box, *flags: str) -> Iterator[int]:
     """A process in new namespaces of its own; its pid."""
-    child = subprocess.Popen([str(box.kit.busybox), "unshare", *flags, str(box.kit.busybox), "sleep", "60"])
+    child = subprocess.Popen([str(box.kit.busybox), "unshare", *flags, str(box.kit.busybox), "sleep", "600"])
     box.companions.append(child.pid)
-    deadline = time.monotonic() + 5
+    deadline = host.deadline(5)
     while not pathlib.Path(f"/proc/{child.pid}/cmdline").read_bytes().startswith(f"{box.kit.busybox}\0sleep".encode()):
         if time.monotonic() > deadline:
             raise Failed("unshare of busybox does not work")
@@ -116,7 +116,7 @@ def by_path(box: Box) -> None:
 @case("SPEC-183", needs="root")
 def pid_by_path(box: Box) -> None:
     """Of another container: the process sees the other's."""
-    box.start({}, "sleep 30")
+    box.start({}, "sleep 600")
     first, pid = box.id, box.pid()
     where = os.readlink(f"/proc/{pid}/ns/pid")
     box.id = f"{first}-b"

@@ -7,7 +7,7 @@ from typing import Any
 
 from conformance.box import Box
 from conformance.patch import Patch, linux
-from conformance.requirements import case, refusal
+from conformance.requirements import Failed, Skipped, case, refusal
 from conformance.scheduling import guest
 
 NATIVE = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64", "riscv64": "SCMP_ARCH_RISCV64"}
@@ -121,6 +121,18 @@ def architectures(box: Box) -> None:
     names = [f"SCMP_ARCH_{name}" for name in ARCHITECTURES]
     mode = box.fact(seccomp(rule("sync"), architectures=[ARCH, *names]), "grep ^Seccomp: /proc/$$/status")
     box.same("SPEC-296", mode.split(), ["Seccomp:", "2"])
+
+
+@case("SPEC-296", needs="seccomp guest x86_64")
+def other_architecture(box: Box) -> None:
+    """A rule is for the calls of each architecture that is listed: sync(2) of x86 is number 36, by int 0x80."""
+    box.control({})
+    try:
+        guest(box, {}, "call32:36")
+    except Failed:
+        raise Skipped("this kernel takes no calls of x86") from None
+    both = seccomp(rule("sync", errnoRet=77), architectures=[ARCH, "SCMP_ARCH_X86"])
+    box.same("SPEC-296", guest(box, both, "call32:36")["call32:36"], 77, "sync(2) of x86")
 
 
 @case("SPEC-297", needs="seccomp")

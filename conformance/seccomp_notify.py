@@ -8,6 +8,7 @@ import socket
 import threading
 from typing import Any
 
+from conformance import host
 from conformance.box import Box
 from conformance.requirements import Failed, case
 from conformance.seccomp import rule, seccomp
@@ -51,7 +52,7 @@ class Agent(threading.Thread):
 
     def _take(self, connection: socket.socket) -> Message:
         parts, kinds, ended = [], [], False
-        connection.settimeout(2)
+        connection.settimeout(2 * host.patience)
         with connection:
             while not ended:
                 try:
@@ -72,7 +73,7 @@ class Agent(threading.Thread):
     def stop(self) -> None:
         """Ends the thread, after what has come."""
         self.stopped = True
-        self.join(10)
+        self.join(10 * host.patience)
         self.server.close()
 
 
@@ -86,7 +87,7 @@ def sent(box: Box) -> None:
     agent = Agent(str(path))
     fields = {"listenerPath": str(path), "listenerMetadata": "some=data"}
     try:
-        box.create(seccomp(rule("lookup_dcookie", "SCMP_ACT_NOTIFY"), **fields), "sleep 30")
+        box.create(seccomp(rule("lookup_dcookie", "SCMP_ACT_NOTIFY"), **fields), "sleep 600")
         pid = box.pid()
         box.start()
         box.kill()

@@ -28,7 +28,7 @@ def schema(state: dict[str, Any]) -> list[str]:
 def through_its_life(box: Box) -> None:
     """The pid is that of the process, the annotations those of config.json; the form is right at each moment."""
     notes = {"org.example.one": "1", "org.example.empty": "", "com.example.ü": 'a "b"\n'}
-    box.create({"annotations": notes}, "sleep 30")
+    box.create({"annotations": notes}, "sleep 600")
     created = box.state()
     box.start()
     running = box.state()
@@ -45,9 +45,9 @@ def through_its_life(box: Box) -> None:
 
 @case("SPEC-326")
 def pid_is_the_process(box: Box) -> None:
-    box.start({}, "sleep 31")
+    box.start({}, "sleep 601")
     pid = box.pid()
     namespaces = [os.readlink(f"/proc/{one}/ns/mnt") for one in ("self", pid)]
     box.holds("SPEC-326", namespaces[0] != namespaces[1], "the pid is of a process outside the container")
     words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    box.holds("SPEC-326", b"sleep 31" in words or b"31" in words, f"the pid is of {words}")
+    box.holds("SPEC-326", b"sleep 601" in words or b"601" in words, f"the pid is of {words}")

@@ -79,7 +79,7 @@ def snapshot(token: str, root: pathlib.Path, spare: Iterable[int] = ()) -> Snaps
 
 def left(before: Snapshot, token: str, root: pathlib.Path, spare: Iterable[int] = ()) -> str:
     """What is there now and was not before, once it had a moment to go; "" is nothing."""
-    deadline = time.monotonic() + SETTLE
+    deadline = host.deadline(SETTLE)
     while True:
         now = snapshot(token, root, spare)
         more = [f"{kind}: {', '.join(sorted(now[kind] - before[kind]))}" for kind in now if now[kind] - before[kind]]
@@ -90,7 +90,7 @@ def left(before: Snapshot, token: str, root: pathlib.Path, spare: Iterable[int] 
 
 def end(token: str, folder: pathlib.Path) -> None:
     """Whatever is left of a case ends here."""
-    deadline = time.monotonic() + 5
+    deadline = host.deadline(5)
     while (alive := children()) and time.monotonic() < deadline:
         for pid in alive:
             with contextlib.suppress(OSError):

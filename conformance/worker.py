@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One process that runs cases, one after the other: subreaper of all it begins, in a mount namespace of its own."""
 
+import contextlib
 import os
 import pathlib
 import secrets
@@ -50,6 +51,8 @@ def begin(runtime: list[str], base: str, busybox: str, guest: str, no_guest: str
     _Worker.runtime, _Worker.folder = runtime, folder
     _Worker.kit = Kit(folder, busybox, guest, no_guest)
     os.umask(0o022)
+    with contextlib.suppress(PermissionError):  # an ordinary user cannot
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
     requirements.load()
 
 

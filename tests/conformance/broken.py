@@ -15,7 +15,7 @@ from typing import Any
 
 Config = dict[str, Any]
 ROWS: dict[str, tuple[str, Callable[[Config], object]]] = {
-    "bounding set": ("109 110 111 112 113", lambda config: config["process"]["capabilities"].update(bounding=[])),
+    "bounding set": ("109 110 111 112 113 388", lambda config: config["process"]["capabilities"].update(bounding=[])),
     "inheritable set": ("111", lambda config: _first(config["process"]["capabilities"], "inheritable")),
     "umask": ("129", lambda config: config["process"]["user"].pop("umask", None)),
     "gid": ("128", lambda config: config["process"]["user"].update(gid=0)),
@@ -28,6 +28,8 @@ ROWS: dict[str, tuple[str, Callable[[Config], object]]] = {
     "cwd": ("096 097", lambda config: config["process"].update(cwd="/")),
     "readonly root": ("011", lambda config: config["root"].pop("readonly", None)),
     "noexec": ("036", lambda config: _without(config, "noexec")),
+    "relatime": ("049", lambda config: _without(config, "relatime")),
+    "a refused option": ("045", lambda config: _refuse(config, "ratime")),
     "mount order": ("012", lambda config: config["mounts"].reverse()),
     "masked path": ("315 316", lambda config: config["linux"].pop("maskedPaths", None)),
     "readonly path": ("317 318", lambda config: config["linux"].pop("readonlyPaths", None)),
@@ -39,12 +41,13 @@ ROWS: dict[str, tuple[str, Callable[[Config], object]]] = {
     "annotations": ("157 158 160 161 162 164", lambda config: config.pop("annotations", None)),
     "stop signal": ("164", lambda config: config["annotations"].pop("org.opencontainers.image.stopSignal")),
     "device owner": ("198", lambda config: _each(config["linux"].get("devices"), lambda _: {"uid": 77})),
+    "other architectures": ("296", lambda config: _one_architecture(config["linux"]["seccomp"])),
     "seccomp errno": ("308", lambda config: _each(_rules(config, "errnoRet"), lambda _: {"errnoRet": 1})),
     "seccomp arguments": ("309", lambda config: _each(_rules(config, "args"), lambda _: {"args": []})),
     "one hook of two": ("147 334 335 336 337 339 341", lambda config: _hooks(config, lambda rows: rows[:1])),
     "hook environment": ("136", lambda config: _hooks(config, lambda rows: [{**one, "env": []} for one in rows])),
 }
-NEIGHBOURS = "127 099"
+NEIGHBOURS = "127 099 047 062"
 """No fault is about them."""
 
 
@@ -67,6 +70,16 @@ def _first(sets: Config, name: str) -> None:
 def _without(config: Config, option: str) -> None:
     for one in config["mounts"]:
         one["options"] = [word for word in one.get("options", []) if word != option]
+
+
+def _refuse(config: Config, option: str) -> None:
+    """No container at all where a mount has the option: what is beside it is not to suffer."""
+    if any(option in one.get("options", []) for one in config["mounts"]):
+        raise SystemExit("an option that is not known")
+
+
+def _one_architecture(seccomp: Config) -> None:
+    seccomp["architectures"] = seccomp["architectures"][:1]
 
 
 def _hooks(config: Config, alter: Callable[[list[Config]], list[Config]]) -> None:
