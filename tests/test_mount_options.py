@@ -84,8 +84,8 @@ def test_is_recognised(option: str) -> None:
 
 
 def test_nothing_else_is_listed() -> None:
-    """But two of crun's own."""
-    assert names() == sorted((*SPECIFIED, "src-nofollow", "dest-nofollow"))
+    """But three of crun's own."""
+    assert names() == sorted((*SPECIFIED, "src-nofollow", "dest-nofollow", "copy-symlink"))
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ OPTIONS: dict[str, tuple[int, int, str]] = {
     "ridmap": (FLAG, 0, "ridmap"),
     "src-nofollow": (FLAG, 0, "src_nofollow"),  # crun(1)
     "dest-nofollow": (FLAG, 0, "dest_nofollow"),
+    "copy-symlink": (FLAG, 0, "copy_symlink"),
     "defaults": (NOTHING, 0, ""),
 }
 
@@ -104,13 +105,15 @@ class ParsedOptions:
     legacy_flags: MS_SILENT, MS_I_VERSION.
     propagation: (MS_*, recursive) in order. data: options of the filesystem, (key, value) or (key, None).
     bind: `bind` or `rbind`; rbind: with the mounts below. ridmap likewise sets idmap.
-    src_nofollow, dest_nofollow: a symlink at the end of that path is what is bound, or covered.
+    src_nofollow, dest_nofollow: a symlink at the end of that path is what is bound, or covered; copy_symlink: both
+        where the source is one.
     """
 
     __slots__ = (
         "attr_clr",
         "attr_set",
         "bind",
+        "copy_symlink",
         "data",
         "dest_nofollow",
         "idmap",
@@ -129,7 +132,7 @@ class ParsedOptions:
     def __init__(self) -> None:
         self.attr_set = self.attr_clr = self.rec_attr_set = self.rec_attr_clr = self.legacy_flags = 0
         self.bind = self.rbind = self.remount = self.tmpcopyup = self.idmap = self.ridmap = False
-        self.src_nofollow = self.dest_nofollow = False
+        self.src_nofollow = self.dest_nofollow = self.copy_symlink = False
         self.sb_flags: list[str] = []
         self.propagation: list[tuple[int, bool]] = []
         self.data: list[tuple[str, str | None]] = []

@@ -42,6 +42,7 @@ SYSCALLS: dict[str, tuple[int, int, str]] = {
     "set_mempolicy": (238, 237, "MPOL buf d"),
     "keyctl": (250, 219, "KEYCTL d x d d"),
     "symlinkat": (266, 36, "path fd path"),
+    "readlinkat": (267, 78, "fd path buf d"),
     "mknodat": (259, 33, "fd path MODE DEV"),
     "setxattr": (188, 5, "path path buf d x"),
     "mkdirat": (258, 34, "fd path o"),

@@ -51,7 +51,7 @@ class Filesystem:
         self.no_pivot = no_pivot
         self.private = wanted.private("mount")
         self.command = command
-        self.mounts = mount_row.read(config)
+        self.mounts = mount_row.read(config, create=True)
         linux = config.section("linux")
         if linux is not None and linux.has("mountLabel"):
             from pyrunc.plan import lsm

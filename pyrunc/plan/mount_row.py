@@ -48,12 +48,14 @@ class Mount:
         self.late = False
 
 
-def read(config: Config) -> list[Mount]:
-    """All mounts, refused where a destination lies inside /proc."""
+def read(config: Config, *, create: bool = False) -> list[Mount]:
+    """All mounts, refused where a destination lies inside /proc, or is the root, but for a bind at `create`."""
     found = [Mount(section, config.bundle) for section in config.sections("mounts")]
     for mount in found:
-        if mount.destination == "/" and not mount.options.remount:
-            raise mount.section.refuse("destination", "is the root, which a mount would cover in vain: root.path is it")
+        if mount.destination == "/" and not mount.options.remount and not (create and mount.options.bind):
+            raise mount.section.refuse(
+                "destination", "is the root, for which create takes a bind, and nothing else does"
+            )
         below = mount.destination[6:] if mount.destination.startswith("/proc/") else ""
         if below and below not in _BELOW_PROC:
             raise mount.section.refuse(

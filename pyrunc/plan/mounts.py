@@ -46,7 +46,7 @@ def open_sources(mounts: list[Mount], program: Program) -> None:
                 AT_FDCWD,
                 mount.source,
                 recursive=mount.options.rbind,
-                follow=not mount.options.src_nofollow,
+                follow=not (mount.options.src_nofollow or mount.options.copy_symlink),
                 origin=mount.origin,
                 to="source",
             )
@@ -127,6 +127,9 @@ def _bind(mount: Mount, program: Program, root: Op, tree: Op) -> None:
     target = place(mount, program, root, tree)
     move_mount(program, tree, target, origin=mount.origin)
     program.call("close", target)
+    if mount.destination == "/":
+        # A walk from the descriptor of what it covers would not come into it
+        program.call("dup3", tree, root, O_CLOEXEC, origin=mount.origin)
     _let_go(mount, program, tree)
 
 
@@ -197,13 +200,20 @@ def place(mount: Mount, program: Program, root: Op, kind: "Op | int") -> Op:
     into /proc (CVE-2025-52881).
     """
     destination = mount.destination
-    if mount.options.dest_nofollow:
+    if mount.options.dest_nofollow or mount.options.copy_symlink:
         absent = (errno.ENOENT,)
+        link = None
+        if mount.options.copy_symlink and not mount.options.dest_nofollow and isinstance(kind, Op):
+            # readlink(2): ENOENT for the empty path of what is no symlink
+            text = Struct("Q", 0, text="target")
+            link = program.call("readlinkat", kind, "", text, 8, origin=mount.origin, to="link", accept=absent)
         target = openat2(
             program, root, destination, O_PATH | O_NOFOLLOW, origin=mount.origin, to="target", accept=absent
         )
         there = program.jump()
         program.here_on_error(target)
+        if link is not None:
+            program.here_on_error(link)
         program.mkpath(root, destination, kind, origin=mount.origin).register = target.register
         program.here_on_success(there)
     else:

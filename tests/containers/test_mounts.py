@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SPEC-012 to SPEC-020: where mounts go, in which order, and which are bind mounts."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from tests.containers.box import Box, Patch
 def mount(destination: str, kind: str = "tmpfs", source: object = "tmpfs", *options: str) -> Patch:
     row: Patch = {"destination": destination, "type": kind, "source": str(source), "options": list(options)}
     return {"+mounts": [row]}
+
+
+PROC: Patch = {"destination": "/proc", "type": "proc", "source": "proc"}
 
 
 def both(*patches: Patch) -> Patch:
@@ -190,6 +194,54 @@ def test_symlinks_that_are_not_followed(box: Box, tmp_path: Path) -> None:
     new = mount("/new/deep", "bind", source, "bind", "dest-nofollow")
     assert box.run(new, "cat /new/deep").out == "content"
     assert not (box.rootfs / "nowhere").exists()
+
+
+def test_a_bind_on_the_root(box: Box, tmp_path: Path) -> None:
+    """As with crun: it is the root for all that follows; root.path is covered and keeps what it has."""
+    shutil.copytree(box.rootfs, tmp_path / "other", symlinks=True)
+    (tmp_path / "other/mark").write_text("other")
+    before = sorted(box.rootfs.iterdir())
+    row = {"destination": "/", "type": "bind", "source": str(tmp_path / "other"), "options": ["rbind", "nosuid"]}
+    patch: Patch = {"process": {"cwd": "/new"}, "mounts": [row, PROC], "root": {"readonly": True}}
+    seen = box.run(patch, "cat /mark; pwd; touch /x; cut -d' ' -f5,6 /proc/self/mountinfo | head -1")
+    assert seen.lines == ["other/new", "/ ro,nosuid,relatime"]
+    assert "Read-only file system" in seen.err
+    assert sorted(box.rootfs.iterdir()) == before
+
+
+def test_a_new_filesystem_on_the_root(box: Box) -> None:
+    assert "/mounts/3/destination: is the root" in box.refused(mount("/", "tmpfs", "tmpfs"), "true", "x")
+
+
+@pytest.mark.parametrize("before", ["", "link", "file"])
+def test_a_symlink_that_is_copied(box: Box, tmp_path: Path, before: str) -> None:
+    """crun(1): copy-symlink shows a symlink as it is, also a dangling one; what the image has there is only covered."""
+    (tmp_path / "link").symlink_to("../words")
+    (box.rootfs / "words").write_text("of the container")
+    place = box.rootfs / "dir/link"
+    if before:
+        place.parent.mkdir()
+    if before == "link":
+        place.symlink_to("/elsewhere")
+    elif before == "file":
+        place.write_text("image")
+    row = mount("/dir/link", "bind", str(tmp_path / "link"), "rbind", "copy-symlink")
+    assert box.run(row, "readlink /dir/link; cat /dir/link").lines == ["../words", "of the container"]
+    if before == "link":
+        assert place.readlink() == Path("/elsewhere")
+    else:
+        assert place.read_text() == ("image" if before else "")
+
+
+def test_copy_symlink_of_what_is_none(box: Box, tmp_path: Path) -> None:
+    """A bind as any other: a symlink of the image is followed, in the container."""
+    (tmp_path / "file").write_text("content")
+    (box.rootfs / "link").symlink_to("/real")
+    row = mount("/link/sub", "bind", str(tmp_path), "bind", "copy-symlink")
+    assert box.run(row, "cat /real/sub/file").out == "content"
+    (box.rootfs / "last").symlink_to("/real/new")
+    row = mount("/last", "bind", str(tmp_path), "bind", "copy-symlink")
+    assert box.run(row, "cat /real/new/file; readlink /last").lines == ["content/real/new"]
 
 
 @pytest.mark.parametrize("cgroup", [True, False])
