@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pyrunc.cgroups.driver import Cgroup
 from pyrunc.cli import timings
 from pyrunc.cli.timings import PHASES, Span
 from pyrunc.config.fields import Config
@@ -37,6 +38,19 @@ def test_a_phase_is_a_function(name: str, module: str, path: str) -> None:
     for part in path.split("."):
         thing = getattr(thing, part)
     assert callable(thing), name
+
+
+def test_a_phase_is_there_for_each_kind_of_cgroup() -> None:
+    """A method that a kind of cgroup has of its own is another function."""
+    for _, module, _ in PHASES:
+        importlib.import_module(module)
+    rows = {(module, path) for _, module, path in PHASES}
+    methods = {path.partition(".")[2] for _, path in rows if path.startswith("Cgroup.")}
+    kinds: list[type[Cgroup]] = [Cgroup, *Cgroup.__subclasses__()]
+    assert len(kinds) == 4
+    for kind in kinds:
+        for name in methods & set(vars(kind)):
+            assert (kind.__module__, f"{kind.__name__}.{name}") in rows
 
 
 def compiled(monkeypatch: pytest.MonkeyPatch, program: type[Program]) -> Program:
@@ -119,17 +133,66 @@ def test_a_trace_that_cannot_be_written_is_refused_before_anything_is_done(tmp_p
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.root
-def test_a_container_by_the_helpers_clock(tmp_path: Path) -> None:
-    """Each mount has its time; the process has no descriptor more."""
+def bundle(path: Path, *args: str) -> Path:
     busybox = shutil.which("busybox")
     if busybox is None:
         pytest.skip("needs busybox (busybox-static)")
-    (tmp_path / "rootfs/bin").mkdir(parents=True)
-    shutil.copy(busybox, tmp_path / "rootfs/bin/busybox")
+    (path / "rootfs/bin").mkdir(parents=True)
+    shutil.copy(busybox, path / "rootfs/bin/busybox")
     config: dict[str, Any] = template()
-    config["process"] |= {"terminal": False, "args": ["busybox", "ls", "/proc/self/fd"]}
-    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
-    done = call("--root", tmp_path / "root", "--timings", "run", "-b", tmp_path, "timings-test")
+    config["process"] |= {"terminal": False, "args": ["busybox", *args]}
+    (path / "config.json").write_text(json.dumps(config), "utf-8")
+    return path
+
+
+@pytest.mark.root
+def test_a_container_by_the_helpers_clock(tmp_path: Path) -> None:
+    """Each mount has its time; the process has no descriptor more."""
+    words = (
+        "--root",
+        tmp_path / "root",
+        "--timings",
+        "run",
+        "-b",
+        bundle(tmp_path, "ls", "/proc/self/fd"),
+        "timings-test",
+    )
+    done = call(*words)
     assert (done.returncode, done.stdout) == (0, "0\n1\n2\n3\n"), done.stderr
     assert {f"/mounts/{number}" for number in range(7)} <= set(done.stderr.split())
+
+
+@pytest.mark.root
+def test_each_verb_tells_what_it_did(tmp_path: Path) -> None:
+    """In the table and, for a viewer, in the trace: complete events of two threads."""
+    path = bundle(tmp_path, "sleep", "100")
+    verbs: dict[tuple[object, ...], set[str]] = {
+        ("create", "--bundle", path, "timed"): {
+            "config",
+            "plan",
+            "spawn",
+            "cgroup",
+            "wait for the helper",
+            "/hostname",
+        },
+        ("state", "timed"): {"state"},
+        ("start", "timed"): {"state", "wait for the lock", "release the process", "save the state"},
+        ("exec", "timed", "busybox", "true"): {"plan", "spawn", "wait for the process", "/process/capabilities"},
+        ("list",): {"state"},
+        ("kill", "timed", "KILL"): {"state", "signal"},
+        ("delete", "--force", "timed"): {"end of the process", "remove the cgroup", "remove the state directory"},
+    }
+    for words, phases in verbs.items():
+        argv = ["--root", tmp_path / "root", "--timings", "--trace", tmp_path / "trace", *words]
+        with (tmp_path / "table").open("w") as file:  # a pipe would be the container's, too
+            command = [*PYTHON, CALL.format(root=str(ROOT)), *map(str, argv)]
+            streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": file}
+            status = subprocess.run(command, **streams, check=False, timeout=30).returncode  # type: ignore[call-overload]
+        table = (tmp_path / "table").read_text("utf-8")
+        assert status == 0, table
+        rows = json.loads((tmp_path / "trace").read_text("utf-8"))["traceEvents"]
+        spans = [row for row in rows if row["ph"] == "X"]
+        names = {row["name"] for row in spans}
+        assert {"interpreter, argv", "--timings itself", "the command"} | phases <= names, words
+        assert all(row["ts"] >= 0 and row["dur"] >= 0 and row["tid"] in (1, 2) for row in spans), words
+        assert all(f"  {name}" in table for name in phases), words

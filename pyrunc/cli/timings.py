@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+_CGROUPS = (("driver", "Cgroup"), ("v1", "Legacy"), ("v2", "Unified"), ("scope", "Scope"))
 PHASES = (
     ("config", "pyrunc.config.load", "load"),
     ("facts of the host", "pyrunc.linux.host", "probe"),
@@ -35,8 +36,9 @@ PHASES = (
     ("state", "pyrunc.container.query", "status_of"),
     ("save the state", "pyrunc.state.status", "save"),
     ("cgroup", "pyrunc.cgroups.driver", "Cgroup.create"),
-    ("limits", "pyrunc.cgroups.driver", "Cgroup.apply"),
-    ("remove the cgroup", "pyrunc.cgroups.driver", "Cgroup.remove"),
+    ("cgroup", "pyrunc.cgroups.scope", "Scope.create"),
+    *(("limits", f"pyrunc.cgroups.{name}", f"{kind}.apply") for name, kind in _CGROUPS),
+    *(("remove the cgroup", f"pyrunc.cgroups.{name}", f"{kind}.remove") for name, kind in _CGROUPS),
     ("spawn", "pyrunc.process.spawn", "spawn"),
     ("encode the program", "pyrunc.plan.program", "Program.encode"),
     ("wait for the helper", "pyrunc.process.protocol", "Helper.report"),
@@ -44,6 +46,11 @@ PHASES = (
     ("hooks", "pyrunc.process.hooks", "run_poststop"),
     ("release the process", "pyrunc.container.start", "_release"),
     ("wait for the process", "pyrunc.process.supervise", "supervise"),
+    ("wait for the lock", "pyrunc.state.store", "Entry.lock"),
+    ("signal", "pyrunc.container.kill", "_one"),
+    ("signal", "pyrunc.container.kill", "_all"),
+    ("end of the process", "pyrunc.container.delete", "_end"),
+    ("remove the state directory", "pyrunc.state.store", "Entry.remove"),
 )
 """(name, module, function or Class.method); a module that the call does not load is no phase of it."""
 
@@ -220,6 +227,7 @@ def measured(path: "str | None", call: "Callable[[], int]") -> int:
     timings = Timings()
     timings.watch_imports()
     timings.install()
+    timings.spans.append(Span("--timings itself", timings.spans[0].end, time.time_ns(), 0, 1))
     try:
         status: int = timings.wrap("the command", call)()
         return status
