@@ -19,7 +19,10 @@ DETAIL_MAX = 1024
 NO_REGISTER = 0xFFFF
 
 HEADER = "<IHHIIIiiI"
-INSTRUCTION = "<BxHHHH6B6B2x6q"
+INSTRUCTION = "<BxHHHH6s6s2x%dq%dx"
+"""Code, what to skip on success and on an error, number, result register, kinds of the operands, accepted errnos; as
+many operands as there are (%), and the bytes of the others."""
+OPERANDS_MAX = 6
 INSTRUCTION_SIZE = 72
 REPORT = "<BBHIq"
 REPORT_SIZE = 16

@@ -18,13 +18,16 @@ from pyrunc.plan import ops
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     Operand: TypeAlias = "int | str | bytes | Op | Array | Struct | Within | Load | None"
     Value: TypeAlias = "int | str | bytes | Op | Struct"
 
-_INSTRUCTION = Layout(ops.INSTRUCTION)
-_ZERO6 = (0, 0, 0, 0, 0, 0)
+_PACK = [
+    Layout(ops.INSTRUCTION % (count, 8 * (ops.OPERANDS_MAX - count))).pack for count in range(ops.OPERANDS_MAX + 1)
+]
+"""By the count of operands."""
+_INTEGERS = frozenset((int,))
 
 
 class Op:
@@ -45,6 +48,9 @@ class Op:
         self.accept: tuple[int, ...] = ()
         self.skip_ok = 0
         self.skip_err = 0
+
+    def __index__(self) -> int:
+        return self.register
 
 
 class Array:
@@ -91,6 +97,20 @@ class Load:
         self.offset = offset
 
 
+_NULL = 4
+"""The kind of an operand None, an immediate 0."""
+_KINDS: "dict[type, int]" = {
+    int: ops.IMMEDIATE,
+    Op: ops.REGISTER,
+    type(None): _NULL,
+    **dict.fromkeys((str, bytes, Array, Within, Struct), ops.BLOB),
+    Load: ops.LOAD,
+}
+_PLAIN = bytes((ops.IMMEDIATE, ops.REGISTER))
+"""Operands that stand in an instruction as they are."""
+_ON_THE_WIRE = bytes(range(_NULL)) + bytes(256 - _NULL)
+
+
 class Program:
     """An ordered list of instructions for one machine ("x86_64" or "aarch64")."""
 
@@ -123,22 +143,23 @@ class Program:
         self, name: str, *operands: "Operand", origin: str = "", to: "str | None" = None, accept: tuple[int, ...] = ()
     ) -> Op:
         """Add a system call; `accept` has at most six errnos that do not fail the program."""
-        for operand in operands:
-            if type(operand) is Struct:
-                self._store_registers(operand, origin)
+        if Struct in map(type, operands):
+            for operand in operands:
+                if type(operand) is Struct:
+                    self._store_registers(operand, origin)
         op = self._add(ops.SYSCALL, name, operands, origin, to)
         op.accept = accept
         return op
 
     def _store_registers(self, struct: Struct, origin: str) -> None:
-        offset = 0
-        for field, value in zip(_fields(struct.layout), struct.values, strict=True):
-            size = calcsize("=" + field)
+        kinds = [*map(type, struct.values)]
+        if Op not in kinds and Struct not in kinds:
+            return
+        for (offset, size, _), value in zip(_layout(struct.layout)[1], struct.values, strict=True):
             if type(value) is Op:
                 self._add(ops.STORE, "store", (Within(struct, offset), size, value), origin, None)
             elif type(value) is Struct:
                 self._store_registers(value, origin)
-            offset += size
 
     def here_on_error(self, op: Op) -> None:
         """When `op` ends with an errno that it accepts, go on with the next instruction to be added."""
@@ -190,7 +211,7 @@ class Program:
     def clone(self, args: Struct, *, origin: str = "", accept: tuple[int, ...] = ()) -> Op:
         """Go on in a child process (clone3), which reports its pid; the parent leaves."""
         self._store_registers(args, origin)
-        op = self._add(ops.CLONE, "clone3", (args, calcsize("=" + args.layout)), origin, None)
+        op = self._add(ops.CLONE, "clone3", (args, _layout(args.layout)[0].size), origin, None)
         op.accept = accept
         return op
 
@@ -230,19 +251,17 @@ class Program:
         """The program on the wire (plan/ops.py), its input registers filled, with the descriptors of the protocol."""
         blob = _Blob()
         code = []
+        kind_of = _KINDS.__getitem__
         table, machine = SYSCALLS, self.machine
         for op in self.ops:
-            kinds, values = [0] * 6, [0] * 6
-            for place, operand in enumerate(op.operands):
-                if type(operand) is int:
-                    values[place] = operand
-                elif operand is not None:
-                    kinds[place], values[place] = blob.operand(operand)
-            accept = op.accept + _ZERO6[len(op.accept) :]
+            values: Sequence[Any] = op.operands
+            kinds = bytes(map(kind_of, map(type, values)))
+            if kinds.translate(None, _PLAIN):
+                values = [*map(blob.value, values, kinds)]
+                kinds = kinds.translate(_ON_THE_WIRE)
             number = table[op.name][machine] if op.code == ops.SYSCALL else 0
-            code.append(
-                _INSTRUCTION.pack(op.code, op.skip_ok, op.skip_err, number, op.register, *kinds, *accept, *values)
-            )
+            pack = _PACK[len(values)]
+            code.append(pack(op.code, op.skip_ok, op.skip_err, number, op.register, kinds, bytes(op.accept), *values))
         registers = [-1] * self._registers
         for name, op in self.inputs.items():
             registers[op.register] = inputs[name]
@@ -260,20 +279,23 @@ class _Blob:
         self.strings: dict[str | bytes, int] = {}
         self.structs: dict[int, int] = {}
 
-    def operand(self, operand: object) -> tuple[int, int]:
-        if type(operand) is str or type(operand) is bytes:
-            return ops.BLOB, self.string(operand)
-        if type(operand) is Op:
-            return ops.REGISTER, operand.register
-        if type(operand) is Array:
-            return ops.BLOB, self.array([self.pointed(text) for text in operand.texts])
-        if type(operand) is Within:
-            return ops.BLOB, self.struct(operand.struct) + operand.offset
+    def value(self, operand: "Any", kind: int) -> "Any":
+        """What stands in the instruction for an operand."""
+        if kind in _PLAIN:
+            return operand
+        if kind == _NULL:
+            return 0
+        if type(operand) is str:
+            offset = self.strings.get(operand)
+            return self.string(operand) if offset is None else offset
         if type(operand) is Struct:
-            return ops.BLOB, self.struct(operand)
-        if type(operand) is Load:
-            return ops.LOAD, self.struct(operand.struct) + operand.offset
-        raise TypeError(operand)
+            return self.struct(operand)
+        if type(operand) is bytes:
+            return self.string(operand)
+        if type(operand) is Array:
+            return self.array([self.pointed(text) for text in operand.texts])
+        # A Within or a Load
+        return self.struct(operand.struct) + operand.offset
 
     def pointed(self, value: "str | bytes | Struct") -> int:
         return self.struct(value) if isinstance(value, Struct) else self.string(value)
@@ -295,18 +317,21 @@ class _Blob:
         start = self.structs.get(id(struct))
         if start is not None:
             return start
-        values: list[int | bytes] = []
-        pointers, offset = [], 0
-        for field, value in zip(_fields(struct.layout), struct.values, strict=True):
-            if isinstance(value, Op):
-                values.append(0)
-            elif isinstance(value, int) or (isinstance(value, bytes) and field[-1] == "s"):
-                values.append(value)
-            else:
-                values.append(self.pointed(value))
-                pointers.append(offset)
-            offset += calcsize("=" + field)
-        start = self.structs[id(struct)] = self.place(pack("=" + struct.layout, *values))
+        layout, fields = _layout(struct.layout)
+        values: Sequence[Any] = struct.values
+        pointers: list[int] = []
+        if not _INTEGERS.issuperset(map(type, values)):
+            packed: list[int | bytes] = []
+            for (offset, _, is_text), value in zip(fields, values, strict=True):
+                if isinstance(value, Op):
+                    packed.append(0)
+                elif isinstance(value, int) or (isinstance(value, bytes) and is_text):
+                    packed.append(value)
+                else:
+                    packed.append(self.pointed(value))
+                    pointers.append(offset)
+            values = packed
+        start = self.structs[id(struct)] = self.place(layout.pack(*values))
         self.relocations += [start + pointer for pointer in pointers]
         return start
 
@@ -337,6 +362,23 @@ class _Blob:
         if len(registers) > ops.REGISTERS_MAX or len(raw) > ops.PROGRAM_MAX:
             raise HostError("config.json is too large: its program does not fit the limits of pyrunc-init")
         return raw
+
+
+_layouts: "dict[str, tuple[Layout, list[tuple[int, int, bool]]]]" = {}
+
+
+def _layout(text: str) -> "tuple[Layout, list[tuple[int, int, bool]]]":
+    """A struct's layout, and (offset, size, whether it is bytes) of each field; each layout is read once."""
+    found = _layouts.get(text)
+    if found is None:
+        fields: list[tuple[int, int, bool]] = []
+        offset = 0
+        for field in _fields(text):
+            size = calcsize("=" + field)
+            fields.append((offset, size, field[-1] == "s"))
+            offset += size
+        found = _layouts[text] = Layout("=" + text), fields
+    return found
 
 
 def _fields(layout: str) -> list[str]:

@@ -202,7 +202,8 @@ def test_the_header_is_up_to_date() -> None:
 def test_sizes() -> None:
     """The C side has the same in its _Static_assert."""
     assert struct.calcsize(ops.HEADER) == 32
-    assert struct.calcsize(ops.INSTRUCTION) == ops.INSTRUCTION_SIZE
+    sizes = {struct.calcsize(ops.INSTRUCTION % (count, 48 - 8 * count)) for count in range(ops.OPERANDS_MAX + 1)}
+    assert sizes == {ops.INSTRUCTION_SIZE}
     assert struct.calcsize(ops.REPORT) == ops.REPORT_SIZE
 
 
