@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A runtime that is $RUNTIME but for the faults that $FAULTS names: it alters config.json and hands it on.
 
-ROWS is read by test_broken.py, too: the fault, and the requirements that it breaks.
+ROWS is read by test_broken.py, too: the fault, and the requirements that it breaks. LEAKS are what it leaves where
+`create` fails.
 """
 
 import contextlib
 import json
 import os
 import pathlib
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -87,6 +89,28 @@ def _hooks(config: Config, alter: Callable[[list[Config]], list[Config]]) -> Non
         config["hooks"][kind] = alter(rows)
 
 
+def _cgroup(name: str, _bundle: pathlib.Path, _root: pathlib.Path) -> None:
+    folder = pathlib.Path("/sys/fs/cgroup")
+    ((folder if (folder / "cgroup.procs").exists() else folder / "pids") / name).mkdir()
+
+
+LEAKS: dict[str, Callable[[str, pathlib.Path, pathlib.Path], object]] = {
+    "processes": lambda _id, _bundle, _root: subprocess.Popen(["sleep", "600"], start_new_session=True),
+    "mounts": lambda _id, bundle, _root: subprocess.run(["mount", "-t", "tmpfs", "left", bundle], check=True),
+    "cgroups": _cgroup,
+    "state": lambda name, _bundle, root: (root / name).mkdir(),
+}
+
+
+def _leak(kinds: list[str], argv: list[str]) -> None:
+    """`create`, and what a bad runtime leaves when it fails."""
+    status = subprocess.run([os.environ["RUNTIME"], *argv], check=False).returncode
+    for kind in kinds if status else ():
+        bundle, root = (pathlib.Path(argv[argv.index(flag) + 1]) for flag in ("--bundle", "--root"))
+        LEAKS[kind](argv[-1], bundle, root)
+    sys.exit(status)
+
+
 def main(argv: list[str]) -> None:
     if "create" in argv and "--bundle" in argv:
         path = pathlib.Path(argv[argv.index("--bundle") + 1], "config.json")
@@ -94,7 +118,10 @@ def main(argv: list[str]) -> None:
             config = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError):
             config = None  # one that is broken already is the runtime's to refuse
-        for name in os.environ["FAULTS"].split(",") if isinstance(config, dict) else []:
+        faults = os.environ["FAULTS"].split(",")
+        if set(faults) <= set(LEAKS):
+            _leak(faults, argv)
+        for name in faults if isinstance(config, dict) else []:
             with contextlib.suppress(LookupError, TypeError, AttributeError):
                 ROWS[name][1](config)
             path.write_text(json.dumps(config), "utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conformance.rootfs import find_busybox
-from tests.conformance.broken import NEIGHBOURS, ROWS
+from tests.conformance.broken import LEAKS, NEIGHBOURS, ROWS
 from tests.containers.box import CHECKOUT, runtime
 
 BROKEN = Path(__file__).parent / "broken.py"
@@ -60,6 +60,41 @@ def test_faults_fail_their_requirements_only(faults: tuple[str, ...]) -> None:
     watched = {id for name in others for id in ROWS[name][0].split()} | set(NEIGHBOURS.split())
     found = verdicts(str(BROKEN), *sorted(own | watched), faults=faults)
     assert {id for id, verdict in found.items() if verdict == "fail"} == own, found
+
+
+def refusal(faults: str) -> dict[str, str]:
+    """What is said of one refusal and of what it left: requirement and detail; "" is a pass."""
+    script = (
+        "import json, sys; from conformance import __main__ as suite, requirements, rootfs;"
+        "table = {'SPEC-007': requirements.table()['SPEC-007']};"
+        "found = suite.run([sys.argv[1]], table, 1, rootfs.find_busybox());"
+        "print(json.dumps({id: text for one in found for id, verdict, text in one.verdicts}))"
+    )
+    environment = {**os.environ, "RUNTIME": runtime(), "FAULTS": faults}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(BROKEN)],
+        capture_output=True,
+        text=True,
+        cwd=CHECKOUT,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+def test_what_a_refusal_leaves_is_found(kind: str) -> None:
+    """After the error, and it is gone afterwards; a state is a container, too."""
+    found = refusal(kind)
+    assert f"SPEC-007 left behind {kind}: " in found.pop("SPEC-343")
+    assert bool(found.pop("SPEC-355")) == (kind == "state")
+    assert found == {"SPEC-007": ""}
+
+
+def test_a_refusal_that_leaves_nothing() -> None:
+    assert refusal("") == {"SPEC-007": "", "SPEC-343": "", "SPEC-355": ""}
 
 
 @pytest.mark.parametrize("program", ["/bin/true", "/bin/false"])
