@@ -80,11 +80,12 @@ def about(runtime: list[str]) -> dict[str, Any]:
     """What is tested, and where."""
     lines = _ask(runtime, "--version").splitlines()
     user = "root" if host.is_root() else "an ordinary user"
+    limits = f" with {' '.join(host.controllers()) or 'no controller'}" if host.is_v2() else ""
     kernel = ".".join(platform.release().split(".")[:2])
     return {
         "runtime": " ".join(runtime),
         "version": lines[0] if lines else "version unknown",
-        "host": f"Linux {kernel} {platform.machine()}, {host.cgroup_mode()}, as {user}",
+        "host": f"Linux {kernel} {platform.machine()}, {host.cgroup_mode()}{limits}, as {user}",
     }
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,7 +130,24 @@ def test_runs_side_by_side() -> None:
     run = json.loads(
         report.as_json(report.outcomes(TABLE, [Finding("x", [("SPEC-011", FAIL, "writable")], 0)], ()), ABOUT)
     )
-    text = document([("one", run), ("two", run)])
+    text = document([("one, v1", run), ("two, v1", run)])
     assert "- SPEC-011 MUST: `writable`" in text
+    assert text.count("`writable`") == 2
     assert "| SPEC-011 | MUST | " in text
     assert text.count("**fail** | **fail** |") == 1
+
+
+def test_runs_of_one_runtime_are_told_together() -> None:
+    """What failed in some of them names them; what was skipped has its reason, and neighbours are a range."""
+
+    def run(*said: tuple[str, str, str]) -> dict[str, Any]:
+        findings = [Finding("x", [one], 0) for one in said]
+        made: dict[str, Any] = json.loads(report.as_json(report.outcomes(TABLE, findings, ()), ABOUT))
+        return made
+
+    wrong = ("SPEC-011", FAIL, 'time="2026-01-01T00:00:00Z" level=error msg="writable"')
+    skipped = [(f"SPEC-{number:03}", SKIP, "needs root") for number in (12, 13, 15)]
+    text = document([("x, v1", run(wrong, ("SPEC-001", FAIL, "a"))), ("x, v2", run(*skipped, ("SPEC-001", FAIL, "b")))])
+    assert '- SPEC-011 MUST (v1): `msg="writable"`' in text
+    assert "- SPEC-001 MUST: `a`" in text
+    assert "- needs root: SPEC-012 to SPEC-013, SPEC-015" in text
