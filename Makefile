@@ -103,7 +103,7 @@ dist/pyrunc: $(ONEFILE) $(PACKAGE) pyrunc/init/pyrunc-init | .venv/setup.stamp
 	/usr/bin/python3.11 -B -m pyrunc.onefile.build $@ build/onefile
 
 # dist/pyrunc, the pip form, runc and crun in turn: times, ratios, memory, limits; root. RUNC= and CRUN= name other ones.
-# BENCH='--rounds 10 --only small' is a short one; JSON and a picture are in build/bench.
+# BENCH='--rounds 10 --only small' is a short one; JSON and pictures are in build/bench, with BENCH=--write in docs, too.
 bench: .venv/setup.stamp pyrunc/init/pyrunc-init
 	@$(MAKE) --no-print-directory binary || echo 'bench: without the one-file binary'
 	@.ci/packages '$(PYTHON)' bench || true # a peer that is missing is named

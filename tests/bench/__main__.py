@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""make bench: `python -m tests.bench [OUTPUT] [--rounds N] [--crowd N] [--only PART…]`, as root.
+"""make bench: `python -m tests.bench [OUTPUT] [--rounds N] [--crowd N] [--only PART…] [--write]`, as root.
 
 The runtimes are dist/pyrunc (PYRUNC=), the package as pip installs it, runc (RUNC=) and crun (CRUN=), each warm and in
-turn. Where the host has cgroup v1, everything is measured again where cgroup2 is alone: crun needs that.
+turn. Where the host has cgroup v1, everything is measured again where cgroup2 is alone: crun needs that. --write: the
+figures go into docs/speed.md, and the picture beside it.
 """
 
 import argparse
@@ -13,13 +14,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench import bundles, crowd, picture, report, verbs
+from tests.bench import bundles, crowd, page, picture, report, verbs
 from tests.bench.runtimes import CHECKOUT, PIP, Runtime, find
 
 PARTS = ("small", "engine", "list", "crowd")
+TITLE = "one container, ms: median and quartiles ({})"
 UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
 
 
@@ -30,35 +33,54 @@ def main() -> None:
     parser.add_argument("--crowd", type=int, default=500)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--view", choices=("host", "cgroup2"), default="host")
+    parser.add_argument("--write", action="store_true", help="figures and picture go into docs")
     options = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("bench: needs root, as the runtimes do that it compares")
     if options.view == "host":
         _install_pip_form()
     view = "cgroup2" if UNIFIED.exists() else "cgroup v1"
+    begin = time.monotonic()
     result = measure(options, view)
+    print(f"minutes: {(time.monotonic() - begin) / 60:.1f}", flush=True)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    path = options.output.with_name(f"{options.output.name}-{view.replace(' ', '-')}")
+    path = _file(options, view)
     path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     if "small" in result:
-        title = f"one container, ms: median and quartiles ({view})"
-        path.with_suffix(".svg").write_text(picture.svg(title, result["small"]), "utf-8")
+        path.with_suffix(".svg").write_text(picture.svg(TITLE.format(view), result["small"]), "utf-8")
     print(f"\n{path}.json, .svg", flush=True)
-    if options.view == "host" and not UNIFIED.exists():
+    if options.view == "cgroup2":
+        return
+    results = [result]
+    if not UNIFIED.exists():
         again = [sys.executable, "-m", "tests.bench", *sys.argv[1:], "--view", "cgroup2"]
-        view = str(CHECKOUT / "tests/v2view")
-        raise SystemExit(subprocess.run([view, *again], check=False, cwd=CHECKOUT).returncode)
+        subprocess.run([CHECKOUT / "tests/v2view", *again], check=True, cwd=CHECKOUT)
+        results.append(json.loads(_file(options, "cgroup2").with_suffix(".json").read_text("utf-8")))
+    if options.write:
+        page.write(CHECKOUT / "docs/speed.md", results)
+        last = results[-1]
+        if "small" in last:
+            title = TITLE.format(last["machine"]["cgroups"])
+            (CHECKOUT / "docs/speed.svg").write_text(picture.svg(title, last["small"]), "utf-8")
+        print("written: docs/speed.md, docs/speed.svg", flush=True)
+
+
+def _file(options: argparse.Namespace, view: str) -> Path:
+    output: Path = options.output
+    return output.with_name(f"{output.name}-{view.replace(' ', '-')}")
 
 
 def measure(options: argparse.Namespace, view: str) -> dict[str, Any]:
     """All parts, printed as they are there; {"machine", "versions", part: …, "ratios": {part: …}}."""
     folder = Path(tempfile.mkdtemp(prefix="pyrunc-bench-"))
+    runtimes: list[Runtime] = []
     try:
         quick = bundles.make(folder, "small", ["/bin/true"])
-        runtimes = find(folder / "state", quick)
+        runtimes, missing = find(folder / "state", quick)
         if not runtimes:
             raise SystemExit("bench: none of the runtimes makes a container here")
         result: dict[str, Any] = {"machine": _machine(view), "versions": {one.name: one.version() for one in runtimes}}
+        result["missing"] = missing
         print(f"{view}: {json.dumps(result['versions'])}", flush=True)
         sleeper = bundles.make(folder, "small", ["sleep", "1000"])
         for kind in [kind for kind in ("small", "engine") if kind in options.only]:
@@ -68,12 +90,17 @@ def measure(options: argparse.Namespace, view: str) -> dict[str, Any]:
         if "list" in options.only:
             _table(result, "list", f"{view}, 100 alive", verbs.lists(runtimes, sleeper, 100, options.rounds))
         if "crowd" in options.only:
-            result["crowd"] = {one.name: _crowd(one, folder, sleeper, quick, options.crowd) for one in runtimes}
+            loops = crowd.loops(runtimes, quick)
+            result["crowd"] = {
+                one.name: _crowd(one, folder, sleeper, quick, options.crowd) | loops[one.name] for one in runtimes
+            }
             print("\n".join(report.crowd_lines(result["crowd"])), flush=True)
         result["left"] = _left(folder)
         print(f"\nprocesses left behind: {len(result['left'])}", flush=True)
         return result
     finally:
+        for runtime in runtimes:
+            runtime.clear()
         shutil.rmtree(folder)
 
 
@@ -85,16 +112,12 @@ def _table(result: dict[str, Any], kind: str, title: str, table: verbs.Table) ->
 
 def _crowd(runtime: Runtime, folder: Path, sleeper: Path, quick: Path, count: int) -> dict[str, float]:
     memory = crowd.init_memory(runtime, sleeper)
-    least = crowd.least(runtime, folder)
     creates = crowd.last_of(runtime, sleeper, count)
     return {
         **{f"peak memory of {verb}, KiB": kib for verb, kib in crowd.peaks(runtime, sleeper, quick).items()},
         "init of a created container, PSS KiB": memory["pss"],
         "init of a created container, private KiB": memory["private"],
-        "least memory limit, KiB": least["memory"] / 1024,
-        "least pids limit": least["pids"],
-        "100 runs one after another, s": crowd.many(runtime, quick, 100, 1),
-        "100 runs, 16 at a time, s": crowd.many(runtime, quick, 100, 16),
+        **crowd.least(runtime, folder),
         "first create, ms": creates["first"],
         f"create number {count}, ms": creates["last"],
     }
@@ -125,12 +148,22 @@ def _machine(view: str) -> dict[str, Any]:
 
 
 def _install_pip_form() -> None:
-    """The package of this checkout as a wheel of it, compiled, with the interpreter that runs this."""
+    """The package of this checkout as a wheel of it, compiled, with the system's interpreter where it is new enough."""
     shutil.rmtree(PIP, ignore_errors=True)
+    python = next((path for path in ("/usr/bin/python3", sys.executable) if _version(path) >= (3, 11)), sys.executable)
     words = ["install", "--quiet", "--no-deps", "--ignore-installed", "--prefix", str(PIP), str(CHECKOUT)]
-    subprocess.run([sys.executable, "-m", "pip", *words], check=True)
-    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    (PIP / "bin" / name).symlink_to(Path(sys.executable).resolve())
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, *words], check=True)
+    (PIP / "bin" / "python{}.{}".format(*_version(python))).symlink_to(Path(python).resolve())
+
+
+def _version(python: str) -> tuple[int, ...]:
+    """(3, 11); () of one that is not there."""
+    words = [python, "-ISc", "import sys; print(*sys.version_info[:2])"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ()
+    return tuple(map(int, done.stdout.split()))
 
 
 if __name__ == "__main__":

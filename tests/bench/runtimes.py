@@ -69,12 +69,20 @@ class Runtime:
 
     def version(self) -> str:
         done = subprocess.run([self.program, "--version"], capture_output=True, text=True, check=False)
-        return (done.stdout.splitlines() or ["?"])[0]
+        line = (done.stdout.splitlines() or ["?"])[0]
+        pythons = list(Path(self.program).parent.glob("python3.*"))
+        return f"{line}, {pythons[0].name} ({pythons[0].resolve()})" if pythons and self.name == "pyrunc-pip" else line
+
+    def clear(self) -> None:
+        """Delete what an interrupted run has left."""
+        for name in [entry.name for entry in self.root.iterdir() if entry.is_dir()]:
+            self.call("delete", "--force", name)
 
 
-def find(roots: Path, bundle: Path) -> list[Runtime]:
-    """Those that are here and run /bin/true from `bundle`; one that does not is named with its reason."""
-    found = []
+def find(roots: Path, bundle: Path) -> tuple[list[Runtime], dict[str, str]]:
+    """Those that are here and run /bin/true from `bundle`; and the others, each with its reason."""
+    found: list[Runtime] = []
+    missing: dict[str, str] = {}
     for name, program in (
         ("pyrunc", os.environ.get("PYRUNC") or str(CHECKOUT / "dist/pyrunc")),
         ("pyrunc-pip", str(PIP / "bin/pyrunc")),
@@ -82,14 +90,16 @@ def find(roots: Path, bundle: Path) -> list[Runtime]:
         ("crun", os.environ.get("CRUN") or shutil.which("crun")),
     ):
         if program is None or not Path(program).exists():
-            print(f"without {name}: it is not here", file=sys.stderr)
+            missing[name] = "it is not here"
             continue
         runtime = Runtime(name, program, roots / name)
         runtime.root.mkdir(parents=True, mode=0o700)
         words = runtime.argv("run", "--bundle", bundle, f"bench-try-{name}")
         done = subprocess.run(words, stdin=_NULL, capture_output=True, text=True, check=False)
         if done.returncode:
-            print(f"without {name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            missing[name] = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
             continue
         found.append(runtime)
-    return found
+    for name, cause in missing.items():
+        print(f"without {name}: {cause}", file=sys.stderr)
+    return found, missing
