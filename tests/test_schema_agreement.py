@@ -137,12 +137,20 @@ def test_the_bases_are_valid(index: int) -> None:
 
 
 def test_every_recorded_configuration_is_valid() -> None:
-    """And `validate` finds nothing wrong with it."""
+    """And `validate` finds nothing wrong with it. Each profile of seccomp is judged whole once: that takes its time."""
+    whole, seen = set(), 0
     for path in sorted((FIXTURES / "engines/configs").glob("*.json")):
         config = json.loads(path.read_text("utf-8"))
         if seccomp := config["linux"].get("seccomp"):
-            config["linux"]["seccomp"] = small(seccomp)
-        assert ours().is_valid(config), path.name
+            name = seccomp["$ref"]
+            config["linux"]["seccomp"] = (
+                small(seccomp) if name in whole else json.loads((path.parent / name).read_text())
+            )
+            whole.add(name)
+        assert [finding.line for finding in check(config, set()) if finding.level == ERROR] == [], path.name
+        seen += 1
+    assert seen > 200
+    assert whole
 
 
 def node_at(pointer: str) -> Json:
