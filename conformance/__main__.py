@@ -122,7 +122,7 @@ def main(argv: list[str]) -> int:
     host.patience = options.patience
     busybox = options.busybox or rootfs.find_busybox()
     if not busybox or not rootfs.is_static(busybox):
-        raise SystemExit("a static busybox is needed: --busybox PATH")
+        raise SystemExit("a static busybox is needed: Debian's busybox-static, or --busybox PATH")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is under way is put away
     began = time.monotonic()
     findings = run(runtime, table, options.jobs, busybox, options.guest)
