@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conformance import report, requirements
+from conformance import host, report, requirements
 from conformance.__main__ import selection
 from conformance.compare import document
 from conformance.patch import combine, merge
@@ -151,3 +151,15 @@ def test_runs_of_one_runtime_are_told_together() -> None:
     assert '- SPEC-011 MUST (v1): `msg="writable"`' in text
     assert "- SPEC-001 MUST: `a`" in text
     assert "- needs root: SPEC-012 to SPEC-013, SPEC-015" in text
+
+
+def test_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every limit of time is longer on a slow machine."""
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    assert host.deadline(5) == 105
+    monkeypatch.setattr(host, "patience", 10.0)
+    assert host.deadline(5) == 150
+    limits = [
+        path.name for path in FOLDER.glob("*.py") if re.search(r"monotonic\(\) \+ (?!seconds)", path.read_text("utf-8"))
+    ]
+    assert limits == []
