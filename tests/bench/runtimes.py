@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
-PIP = CHECKOUT / "build/bench"
+PIP = CHECKOUT / "build/bench/pip"
 _NULL = os.open(os.devnull, os.O_RDWR)
 
 
