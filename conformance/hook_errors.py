@@ -84,9 +84,10 @@ for kind in ("prestart", "createRuntime", "createContainer", "startContainer", "
 
     @case("SPEC-138", name=f"late_{kind}")
     def late(box: Box, kind: str = kind) -> None:
-        """One second is allowed, ten minutes are tried."""
+        """One second is allowed, or some on a slow machine; ten minutes are tried."""
         box.control({})
-        patch = {"hooks": {kind: [hook(box, kind, "echo began >> $N/order; exec $BUSYBOX sleep 600", timeout=1)]}}
+        allowed = max(1, round(host.patience / 2))
+        patch = {"hooks": {kind: [hook(box, kind, "echo began >> $N/order; exec $BUSYBOX sleep 600", timeout=allowed)]}}
         began = time.monotonic()
         result = box.try_create({**patch, **shared(box)}, "true")
         if kind in {"startContainer", "poststart"} and result.status == 0:
@@ -100,7 +101,7 @@ for kind in ("prestart", "createRuntime", "createContainer", "startContainer", "
 @case("SPEC-138", name="in_time")
 def in_time(box: Box) -> None:
     """A control: one that is quicker than its timeout."""
-    box.create({"hooks": {"createRuntime": [hook(box, "createRuntime", "echo x >> $N/order", timeout=10)]}}, "true")
+    box.create({"hooks": {"createRuntime": [hook(box, "createRuntime", "echo x >> $N/order", timeout=60)]}}, "true")
     box.same("SPEC-138", text(box, "order").split(), ["x"])
     box.holds("SPEC-138", notes(box).exists(), "")
 
