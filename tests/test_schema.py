@@ -3,12 +3,16 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+import referencing
+from referencing.jsonschema import DRAFT4
 
 from pyrunc.config import schema
 from pyrunc.config.template import rootless, template
@@ -91,6 +95,23 @@ def test_what_we_write_is_valid() -> None:
     assert validator("config").is_valid(template())
     assert validator("config").is_valid(rootless(template(), 1000, 1000))
     assert not list(validator("features").iter_errors(features()))
+
+
+@needs_official
+def test_features_as_printed() -> None:
+    """The command's output keeps to both schemas, and ours describes each of its members."""
+    done = subprocess.run([Path(sys.executable).with_name("pyrunc"), "features"], capture_output=True, check=True)
+    printed = json.loads(done.stdout)
+    resources = [
+        (one.name, DRAFT4.create_resource(json.loads(one.read_text("utf-8")))) for one in SCHEMA.glob("*.json")
+    ]
+    registry: referencing.Registry[Json] = referencing.Registry().with_resources(resources)
+    official = jsonschema.Draft4Validator({"$ref": "features-schema.json"}, registry=registry)
+    for judge in (official, validator("features")):
+        assert [error.message for error in judge.iter_errors(printed)] == []
+    assert not official.is_valid(printed | {"ociVersionMin": 1})
+    assert set(printed) <= set(schema.load("features")["properties"])
+    assert set(printed["linux"]) <= {way.rpartition("/")[2] for way, _ in nodes(schema.load("features"))}
 
 
 @needs_official
