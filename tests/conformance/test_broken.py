@@ -3,12 +3,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from conformance.host import cgroup_mode
 from conformance.rootfs import find_busybox
 from tests.conformance.broken import LEAKS, NEIGHBOURS, ROWS
 from tests.containers.box import CHECKOUT, runtime
@@ -103,3 +105,16 @@ def test_what_is_no_runtime_passes_nothing(program: str) -> None:
     found = verdicts(program, "1-30", "91-135", "345-380")
     assert {id for id, verdict in found.items() if verdict == "pass"} == set()
     assert sum(verdict == "fail" for verdict in found.values()) > 80
+
+
+@pytest.mark.parametrize("name", ["runc", "crun"])
+def test_another_runtime(name: str) -> None:
+    """What each of them does well, the suite sees as such."""
+    if not (program := shutil.which(name)):
+        pytest.skip(f"needs {name}")
+    if name == "crun" and cgroup_mode() == "hybrid":
+        pytest.skip("crun refuses a host with cgroup v1 and cgroup2")
+    found = verdicts(
+        program, "11", "12", "98", "103", "104", "109-114", "129", "132", "192", "315", "317", "332", "363"
+    )
+    assert {id: verdict for id, verdict in found.items() if verdict != "pass"} == {}
