@@ -127,12 +127,11 @@ def nothing_newer(box: Box) -> None:
 def hooks(box: Box) -> None:
     found = named(features(box), "hooks")
     box.holds("SPEC-382", set(found) <= set(KINDS), f"hooks that the specification has not: {set(found) - set(KINDS)}")
-    program = {"path": str(box.kit.busybox), "args": ["touch"]}
     folder = box.folder / "ran"
     folder.mkdir()
     where = {kind: f"{'/m' if kind == 'startContainer' else folder}/{kind}" for kind in found}
-    paths = {kind: "/bin/busybox" if kind == "startContainer" else program["path"] for kind in found}
-    rows = {kind: [{"path": paths[kind], "args": ["touch", where[kind]]}] for kind in found}
+    paths = {kind: "/bin/busybox" if kind == "startContainer" else str(box.kit.busybox) for kind in found}
+    rows = {kind: [{"path": paths[kind], "args": ["tee", where[kind]]}] for kind in found}
     box.lines({"hooks": rows, **mounts(mount("/m", "bind", "bind", source=str(folder)))}, "true")
     box.same("SPEC-382", {path.name for path in folder.iterdir()}, set(found), "hooks that ran")
 

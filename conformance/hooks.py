@@ -34,17 +34,19 @@ def shared(box: Box) -> Patch:
 
 
 def hook(box: Box, kind: str, line: str, name: str = "hook", **fields: Any) -> Patch:
-    """A hook that is a shell's line, in which $N is the folder of notes and `b` is busybox, wherever it runs."""
+    """A hook that is a shell's line, in which $N is the folder of notes and `b` is busybox, wherever it runs; $STATE is
+    what it was given on stdin, which it reads: not every runtime lives on when a hook does not.
+    """
     where = "/m" if kind == "startContainer" else str(notes(box))
     program = "/bin/busybox" if kind == "startContainer" else str(box.kit.busybox)
-    script = f'N={shlex.quote(where)}; BUSYBOX={shlex.quote(program)}; b() {{ $BUSYBOX "$@"; }}; {line}'
+    script = f'N={shlex.quote(where)}; BUSYBOX={shlex.quote(program)}; b() {{ $BUSYBOX "$@"; }}; STATE=$(b cat); {line}'
     return {"path": program, "args": ["sh", "-c", script, name], **fields}
 
 
 def record(name: str) -> str:
     """A line that writes down all that a hook can know, beneath a name."""
     return (
-        f"echo {name} >> $N/order; b cat > $N/{name}.state; "
+        f'echo {name} >> $N/order; echo "$STATE" > $N/{name}.state; '
         f"for n in mnt pid net ipc uts; do b readlink /proc/self/ns/$n; done > $N/{name}.ns 2>&1; "
         f"b env > $N/{name}.env; [ -e $N/program ] && echo yes > $N/{name}.after; "
         f"b cat /proc/self/mountinfo > $N/{name}.mounts; [ -e /conformance-root ] && echo yes > $N/{name}.pivoted; true"
@@ -178,7 +180,7 @@ def argv_and_env(box: Box) -> None:
 @case("SPEC-135")
 def without_args(box: Box) -> None:
     """Path alone is enough: a program that asks nothing of its argv."""
-    (notes(box) / "tool").write_text(f"#!{box.kit.busybox} sh\n{box.kit.busybox} touch {notes(box)}/came\n")
+    (notes(box) / "tool").write_text(f"#!{box.kit.busybox} sh\n{box.kit.busybox} cat > {notes(box)}/came\n")
     (notes(box) / "tool").chmod(0o755)
     box.create({"hooks": {"createRuntime": [{"path": str(notes(box) / "tool")}]}}, "true")
     box.holds("SPEC-135", (notes(box) / "came").exists(), "a hook without args does not run")
@@ -187,11 +189,10 @@ def without_args(box: Box) -> None:
 @case("SPEC-141", "SPEC-143")
 def where_the_path_is_found(box: Box) -> None:
     """CreateContainer's on the host, startContainer's in the container: a file that the other has not."""
-    line = "touch"
     inside = box.rootfs / "data/inside"
-    inside.write_text("#!/bin/sh\ntouch /m/inside\n")
+    inside.write_text("#!/bin/sh\ncat > /m/inside\n")
     outside = box.folder / "outside"
-    outside.write_text(f"#!{box.kit.busybox} sh\n{box.kit.busybox} {line} {notes(box)}/outside\n")
+    outside.write_text(f"#!{box.kit.busybox} sh\n{box.kit.busybox} cat > {notes(box)}/outside\n")
     for path in (inside, outside):
         path.chmod(0o755)
     hooks = {"createContainer": [{"path": str(outside)}], "startContainer": [{"path": "/data/inside"}]}
