@@ -87,7 +87,7 @@ def _contents(fd: int, path: str) -> bytes:
 def read_all(fd: int, name: str, size: int = 1 << 16) -> bytes:
     """All that a descriptor gives until its end, at most 16 MiB; `size`: what is expected. OSError as it comes."""
     data = posix.read(fd, min(size, SIZE_MAX) + 1)
-    while len(data) <= SIZE_MAX and (more := posix.read(fd, 1 << 20)):
+    while len(data) <= SIZE_MAX and (more := posix.read(fd, max(len(data), 1 << 12))):
         data += more
     if len(data) > SIZE_MAX:
         raise ConfigError(f"{name} is larger than {SIZE_MAX >> 20} MiB")

@@ -4,6 +4,7 @@
 import posix
 
 _NS_GET_USERNS = 0xB701
+_PART = 4096
 
 
 class Host:
@@ -90,7 +91,9 @@ def probe() -> Host:
     major, _, rest = name.release.partition(".")
     minor = rest.partition(".")[0]
     minor = minor[: len(minor) - len(minor.lstrip("0123456789"))] if not minor.isdigit() else minor
-    status = _read("/proc/self/status", 1 << 20)  # its line of groups can be long
+    status = _read("/proc/self/status")
+    if len(status) == _PART:  # its line of groups can be long
+        status = _read("/proc/self/status", 1 << 20)
     return Host(
         kernel=(int(major), int(minor or 0)),
         machine=name.machine,
@@ -162,7 +165,7 @@ def _stat(fd: int) -> "tuple[int, int, int] | None":
     return facts.st_mode, facts.st_rdev, facts.st_uid
 
 
-def _read(path: str, size: int = 4096) -> bytes:
+def _read(path: str, size: int = _PART) -> bytes:
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         return posix.read(fd, size)

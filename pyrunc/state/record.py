@@ -229,4 +229,6 @@ def now() -> str:
 
     seconds, nanoseconds = divmod(time.time_ns(), 10**9)
     fraction = f".{nanoseconds:09}".rstrip("0").rstrip(".")
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
+    # Not by strftime(3), which reads the file of the local time zone first.
+    year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"
