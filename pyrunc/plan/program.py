@@ -256,7 +256,7 @@ class Program:
         for op in self.ops:
             values: Sequence[Any] = op.operands
             kinds = bytes(map(kind_of, map(type, values)))
-            if kinds.translate(None, _PLAIN):
+            if kinds.strip(_PLAIN):
                 values = [*map(blob.value, values, kinds)]
                 kinds = kinds.translate(_ON_THE_WIRE)
             number = table[op.name][machine] if op.code == ops.SYSCALL else 0
