@@ -14,12 +14,14 @@ PACKAGE := $(shell find pyrunc -name '*.py')
 SCRIPTS := .ci/run .ci/packages .ci/pythons tests/demo.sh tests/v2view
 # What `make test` does in the view of cgroup2 alone, too; all of it takes minutes: make test-v2view
 V2VIEW := tests/containers
+# What it does with dist/pyrunc, too: every layer of the runtime, and the libraries that the archive in it brings
+BINARY_TESTS := lifecycle.py exec.py run.py seccomp.py net_devices.py errors_setup.py
 CGROUP_TESTS := cgroups.py cgroup_mount.py lifecycle.py exec.py crash.py user_namespace.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-v2view vm vm-shell test-vm compatibility conformance check format golden unit test-pythons binary bench install install-pip uninstall clean
+.PHONY: setup demo test test-v2view test-binary binary-if-possible vm vm-shell test-vm compatibility conformance check format golden unit test-pythons binary bench install install-pip uninstall clean
 
 # .venv/bin/pyrunc, working on the sources of this folder.
 setup: .venv/setup.stamp pyrunc/init/pyrunc-init
@@ -33,8 +35,22 @@ demo:
 # Everything that this machine allows; a skipped test names what is missing.
 test: .venv/dev.stamp setup check test-pythons
 	@.ci/packages '$(PYTHON)' test || true # without them tests are skipped, and name them
+	@$(MAKE) --no-print-directory binary-if-possible
 	$(BIN)/pytest
+	@$(MAKE) --no-print-directory test-binary
 	@$(MAKE) --no-print-directory test-v2view V2VIEW='$(addprefix tests/containers/test_,$(CGROUP_TESTS))'
+
+# Container tests with dist/pyrunc.
+test-binary: .venv/dev.stamp
+	@if [ -e dist/pyrunc ]; then \
+		PYRUNC='$(CURDIR)/dist/pyrunc' $(BIN)/pytest $(addprefix tests/containers/test_,$(BINARY_TESTS)); \
+	else echo 'test-binary: skipped, there is no dist/pyrunc (make binary)'; fi
+
+# Where apt or pip cannot give what it is made of, it is not there; a build that fails with all of it there is an error.
+binary-if-possible:
+	@$(MAKE) --no-print-directory binary || { \
+		! { test -d build/onefile/packages && ls -d build/onefile/Python-*/Modules >/dev/null 2>&1; } && \
+		rm -f dist/pyrunc && echo 'without the one-file binary: what it is made of cannot be had here'; }
 
 # The container tests again, where cgroup2 is alone at /sys/fs/cgroup. Root; a host that has no other needs it not.
 test-v2view: .venv/dev.stamp setup
