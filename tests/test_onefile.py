@@ -13,6 +13,8 @@ from pyrunc.onefile.standins.rpds import HashTrieMap, HashTrieSet, List
 
 ROOT = Path(__file__).parent.parent
 BINARY = ROOT / "dist/pyrunc"
+BUILT_FIRST = ROOT / "build/onefile/program"
+"""The program without its snapshot, which it writes."""
 PT_INTERP, PT_DYNAMIC = 3, 2
 PR_SET_THP_DISABLE = 41
 
@@ -138,6 +140,20 @@ def test_the_glue_is_small() -> None:
     lines = {path.name: len(path.read_text("ascii").splitlines()) for path in (ROOT / "pyrunc/onefile").glob("*.c")}
     assert max(lines.values()) <= 200, lines
     assert sum(lines.values()) <= 600, lines
+
+
+@pytest.mark.skipif(not BUILT_FIRST.exists(), reason="needs what make binary leaves in build")
+def test_the_memory_it_begins_with_is_the_same_wherever_it_is_built(tmp_path: Path) -> None:
+    """Of another kernel, by another process at another time, for another host: no fact of these is kept."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    script = "hostname elsewhere; cd /; umask 0; exec env -i $0 </dev/null 2>/dev/null 7>/dev/null"
+    other_host = ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "setarch", "--uname-2.6", "-R", "sh", "-c"]
+    for name, words in (("here", ["env", "-i"]), ("there", [*other_host, script])):
+        with (tmp_path / name).open("wb") as file:
+            subprocess.run([*words, BUILT_FIRST], check=True, stdout=file)
+    assert (tmp_path / "here").stat().st_size > 1 << 20
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 
 
 @built

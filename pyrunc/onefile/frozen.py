@@ -30,7 +30,8 @@ def compile_module(name: str, path: Path) -> CodeType:
 
 def modules(root: Path) -> Iterator[tuple[str, Path, bool]]:
     """(name, file, whether it is a package) of each."""
-    yield "_onefile_start", root / "pyrunc/onefile/start.py", False
+    for name in ("start", "warm"):
+        yield f"_onefile_{name}", root / f"pyrunc/onefile/{name}.py", False
     for name in STDLIB:
         path = Path(import_module(name).__file__ or "")
         yield name, path, path.name == "__init__.py"

@@ -140,6 +140,8 @@ int snapshot_write(int file)
 	struct head head = {heap_top, 0, {{0, 0, 0}}};
 	char room[sizeof head / SNAPSHOT_PAGE + 1][SNAPSHOT_PAGE];
 	memset(room, 0, sizeof room);
+	PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+	thread->thread_id = thread->native_thread_id = _PyRuntime.main_thread = 0;
 	uintptr_t next = (heap_next + SNAPSHOT_PAGE - 1) & ~(SNAPSHOT_PAGE - 1);
 	if (write(file, room, sizeof room) != sizeof room ||
 	    write_part(file, &head, (uintptr_t)snapshot_data_begin, (uintptr_t)snapshot_data_end, 1) ||

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What dist/pyrunc does first. When it is built: import all of pyrunc that needs no module of the archive, which the
-snapshot then keeps. In each call: run.
+"""What dist/pyrunc does first. When it is built: import all of pyrunc that needs no module of the archive, and run what
+each call will (warm.py), which the snapshot then keeps. In each call: run.
 
 Python's own way of finding a module (locks, finders, specs) needs the main phase of its start; a module that is frozen
 into the program needs none of it. The first import of one that is not, such as typer, completes the interpreter and
@@ -84,6 +84,7 @@ def _prepare() -> None:
         if name.partition(".")[0] == "pyrunc":
             with _Without():
                 __import__(name)
+    __import__("_onefile_warm").warm()
     gc.collect()
     gc.freeze()
     # What a call makes is needed until its end; one that stays for days (`run`) must not grow.
