@@ -13,7 +13,7 @@ import pytest
 from pyrunc.errors import StateError, StatusError
 from pyrunc.state import status, store
 from pyrunc.state.record import Record
-from pyrunc.state.status import CREATED, CREATING, PAUSED, RUNNING, STOPPED, actual, require
+from pyrunc.state.status import CREATED, CREATING, PAUSED, RUNNING, STOPPED, actual, require, save
 
 
 @pytest.fixture
@@ -87,6 +87,16 @@ def test_open_process_is_the_process(record: Record, child: "subprocess.Popen[by
     signal.pidfd_send_signal(fd, signal.SIGKILL)
     os.close(fd)
     assert child.wait() == -signal.SIGKILL
+
+
+def test_create_ends_between_the_record_and_the_lock(entry: store.Entry, record: Record) -> None:
+    """Whoever polls `state` never sees a container that was just created as stopped."""
+    old = Record(id="box", bundle="/b", rootfs="/b/rootfs", oci_version="1.2.0", status=CREATING)
+    save(entry, record)
+    entry.make_fifo(store.FIFO)
+    entry.unlock()
+    assert actual(entry, old) == CREATED
+    assert old.pid == record.pid
 
 
 def test_creating_is_believed_only_while_create_works(entry: store.Entry, tmp_path: Path) -> None:

@@ -116,17 +116,32 @@ def actual(entry: "Entry", record: "Record", frozen: "Callable[[Record], bool] |
     """The status now. `frozen` tells whether the cgroup of a live container is frozen; without it nothing is paused.
 
     A `creating` container whose creator is gone is stopped: create holds the lock as long as it works, so an idle lock,
-    or one that this call holds, says that it is.
+    or one that this call holds, says that it is; unless create was done just after `record` was read, which becomes
+    what create has left then.
     """
     if record.boot != boot_id():
         return STOPPED
     if record.status == CREATING:
-        return CREATING if entry.busy() else STOPPED
+        if entry.busy():
+            return CREATING
+        _renew(entry, record)
+        if record.status == CREATING:
+            return STOPPED
     if not is_alive(record):
         return STOPPED
     if frozen is not None and frozen(record):
         return PAUSED
     return CREATED if entry.exists(FIFO) else RUNNING
+
+
+def _renew(entry: "Entry", record: "Record") -> None:
+    try:
+        fresh = load(entry)
+    except StateError:
+        # Undone meanwhile
+        return
+    for name in record.__slots__:
+        setattr(record, name, getattr(fresh, name))
 
 
 def is_alive(record: "Record") -> bool:
