@@ -110,10 +110,10 @@ def _operand(operand: "Operand", kind: str) -> str:
         return "[" + ", ".join(_operand(text, "path") for text in operand.texts) + "]"
     if isinstance(operand, Struct):
         return "{" + (operand.text or ", ".join(_operand(value, "d") for value in operand.values)) + "}"
-    if isinstance(operand, Within):
-        return f"{{{operand.struct.text}}}+{operand.offset}"
     if isinstance(operand, Load):
         return f"{{{operand.struct.text}}}[{operand.offset}]"
+    if isinstance(operand, Within):
+        return f"{{{operand.struct.text}}}+{operand.offset}"
     if isinstance(operand, bytes) and len(operand) <= _SHORT and operand.isascii() and operand.decode().isprintable():
         return _quoted(operand.decode())
     if isinstance(operand, bytes):

@@ -28,6 +28,7 @@ _PACK = [
 ]
 """By the count of operands."""
 _INTEGERS = frozenset((int,))
+_SYSCALL, _NO_REGISTER = ops.SYSCALL, ops.NO_REGISTER
 
 
 class Op:
@@ -36,7 +37,14 @@ class Op:
     __slots__ = ("accept", "code", "index", "name", "operands", "origin", "register", "skip_err", "skip_ok", "to")
 
     def __init__(
-        self, index: int, code: int, name: str, operands: "tuple[Operand, ...]", origin: str, to: "str | None"
+        self,
+        index: int,
+        code: int,
+        name: str,
+        operands: "tuple[Operand, ...]",
+        origin: str,
+        to: "str | None",
+        accept: tuple[int, ...] = (),
     ) -> None:
         self.index = index
         self.code = code
@@ -44,8 +52,8 @@ class Op:
         self.operands = operands
         self.origin = origin
         self.to = to
-        self.register = ops.NO_REGISTER
-        self.accept: tuple[int, ...] = ()
+        self.register = _NO_REGISTER
+        self.accept = accept
         self.skip_ok = 0
         self.skip_err = 0
 
@@ -87,14 +95,10 @@ class Within:
         self.offset = offset
 
 
-class Load:
+class Load(Within):
     """An operand that is read when the instruction runs: 4 bytes at `offset` in a struct that the kernel filled."""
 
-    __slots__ = ("offset", "struct")
-
-    def __init__(self, struct: Struct, offset: int) -> None:
-        self.struct = struct
-        self.offset = offset
+    __slots__ = ()
 
 
 _NULL = 4
@@ -147,8 +151,12 @@ class Program:
             for operand in operands:
                 if type(operand) is Struct:
                     self._store_registers(operand, origin)
-        op = self._add(ops.SYSCALL, name, operands, origin, to)
-        op.accept = accept
+        # As _add does: most of all instructions come this way.
+        op = Op(len(self.ops), _SYSCALL, name, operands, origin, to, accept)
+        if to is not None:
+            op.register = self._registers
+            self._registers += 1
+        self.ops.append(op)
         return op
 
     def _store_registers(self, struct: Struct, origin: str) -> None:
@@ -259,7 +267,7 @@ class Program:
             if kinds.strip(_PLAIN):
                 values = [*map(blob.value, values, kinds)]
                 kinds = kinds.translate(_ON_THE_WIRE)
-            number = table[op.name][machine] if op.code == ops.SYSCALL else 0
+            number = table[op.name][machine] if op.code == _SYSCALL else 0
             pack = _PACK[len(values)]
             code.append(pack(op.code, op.skip_ok, op.skip_err, number, op.register, kinds, bytes(op.accept), *values))
         registers = [-1] * self._registers
@@ -368,32 +376,24 @@ _layouts: "dict[str, tuple[Layout, list[tuple[int, int, bool]]]]" = {}
 
 
 def _layout(text: str) -> "tuple[Layout, list[tuple[int, int, bool]]]":
-    """A struct's layout, and (offset, size, whether it is bytes) of each field; each layout is read once."""
+    """A struct's layout, and (offset, size, whether it is bytes) of each field; each layout is read once.
+
+    "3Q2I" has the fields Q Q Q I I, "16s" is one.
+    """
     found = _layouts.get(text)
     if found is None:
         fields: list[tuple[int, int, bool]] = []
-        offset = 0
-        for field in _fields(text):
-            size = calcsize("=" + field)
-            fields.append((offset, size, field[-1] == "s"))
-            offset += size
+        count, offset = "", 0
+        for char in text:
+            if char.isdigit():
+                count += char
+                continue
+            if char == "x":
+                raise ValueError(text)
+            times, size = (1, int(count or 1)) if char == "s" else (int(count or 1), calcsize("=" + char))
+            for _ in range(times):
+                fields.append((offset, size, char == "s"))
+                offset += size
+            count = ""
         found = _layouts[text] = Layout("=" + text), fields
     return found
-
-
-def _fields(layout: str) -> list[str]:
-    """The fields of a struct layout, one each: "3Q2I" is Q Q Q I I; "16s" and "4x" are one."""
-    fields, count = [], ""
-    for char in layout:
-        if char.isdigit():
-            count += char
-        elif char in "sx":
-            if char == "s":
-                fields.append(count + char)
-            elif char == "x":
-                raise ValueError(layout)
-            count = ""
-        else:
-            fields += [char] * int(count or 1)
-            count = ""
-    return fields
