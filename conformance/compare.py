@@ -42,12 +42,13 @@ lacks is named where a requirement is skipped. The exit status is 1 when a MUST 
 
 Run = tuple[str, dict[str, Any]]
 
-PLACES = """\
-v1 is a host with cgroup v1 and cgroup2 side by side, which crun refuses ("cgroups in hybrid mode not supported");
-cgroup2 is the same host where a mount namespace shows cgroup2 alone (`tests/v2view`), with few controllers; VM is
-Debian 13 with systemd and every controller of cgroup2 (`make vm`); rootless is an ordinary user without cgroups of his
-own.
-"""
+PLACES = {
+    "v1": 'a host with cgroup v1 and cgroup2 side by side, which crun refuses ("cgroups in hybrid mode not supported")',
+    "cgroup2": "the same host where a mount namespace shows cgroup2 alone (`tests/v2view`), with few controllers",
+    "VM": "Debian 13 with systemd and every controller of cgroup2 (`make vm`)",
+    "rootless": "an ordinary user without cgroups of his own",
+}
+"""What the words of a run's name say."""
 
 SIGNS = {PASS: "pass", FAIL: "**fail**", SKIP: "skip", UNTESTABLE: "-"}
 
@@ -60,6 +61,12 @@ def load(word: str) -> Run:
 
 def row(*cells: object) -> str:
     return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def places(runs: list[Run]) -> list[str]:
+    """Where they were made."""
+    words = {word for name, _ in runs for word in name.replace(",", "").split()}
+    return [f"- {word}: {text}" for word, text in PLACES.items() if word in words]
 
 
 def sums(runs: list[Run]) -> list[str]:
@@ -138,7 +145,7 @@ def plain(text: str) -> str:
 
 
 def document(runs: list[Run]) -> str:
-    parts = [INTRO, "## The runs", "", PLACES, *sums(runs), "", "## What failed", *failures(runs), ""]
+    parts = [INTRO, "## The runs", "", *places(runs), "", *sums(runs), "", "## What failed", *failures(runs), ""]
     parts += ["## What was skipped", *skips(runs), ""]
     untestable = [one for one in requirements.table().values() if one.reason]
     parts += ["## What no test can show", ""]
