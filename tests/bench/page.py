@@ -61,8 +61,8 @@ def _times(summary: Summary) -> str:
 
 def _ratio(summary: Summary, verb: str, one: str, other: str) -> str:
     ratio = summary[one][verb]["ms"] / summary[other][verb]["ms"]
-    goals = {"life": 1.0} if one == "pyrunc-pip" else GOALS[other]
-    return f"**{ratio:.2f}**" if round(ratio, 2) > goals.get(verb, ratio) else f"{ratio:.2f}"
+    goal = ({"life": 1.0} if one == "pyrunc-pip" else GOALS[other]).get(verb)
+    return f"{ratio:.2f}" if goal is None or round(ratio, 2) <= goal else f"**{ratio:.2f}**"
 
 
 def _crowd(crowd: dict[str, dict[str, float]]) -> str:
