@@ -85,12 +85,11 @@ def own(names: tuple[str, ...], top: str, cgroups: str) -> str:
 def inner(text: str, container_id: str) -> tuple[bool, str]:
     """(absolute, path): linux.cgroupsPath without empty components; the id, relative, where there is none, as runc.
 
-    ConfigError for "..", control characters, the root itself, and the systemd form "slice:prefix:name".
+    ConfigError for "..", control characters and the root itself. The systemd form "slice:prefix:name" is a name as any
+    other, as for runc: dockerd gives it to the steps of BuildKit, and no --systemd-cgroup with it.
     """
     if not text:
         return False, container_id
-    if text.count(":") == 2 and "/" not in text:
-        raise ConfigError(f'"{text}" is the form of the systemd cgroup manager, not of cgroupfs', POINTER)
     if not text.isprintable():
         raise ConfigError("must not have control characters", POINTER)
     names = [name for name in text.split("/") if name not in {"", "."}]

@@ -215,12 +215,6 @@ V1: dict[str, Row] = {
         "",
         "is of cgroup v2; cgroup v1 has nothing like it",
     ),
-    "cgroups-path-of-systemd": (
-        {"linux": {"cgroupsPath": "a:b:c"}},
-        "/linux/cgroupsPath",
-        "",
-        '"a:b:c" is the form of the systemd cgroup manager, not of cgroupfs',
-    ),
     "cgroups-path-leaves": ({"linux": {"cgroupsPath": "/../x"}}, "/linux/cgroupsPath", "", 'must not have ".." in it'),
     "memory-limit-too-low": (
         resources(memory={"limit": 4096}),

@@ -42,6 +42,15 @@ def test_another_path_has_a_place_that_is_always_the_same(box: Box, controller: 
     assert box.cgroup(controller) == first
 
 
+@pytest.mark.cgroupfs
+def test_the_form_of_systemd_is_a_name_without_systemd(box: Box) -> None:
+    """The steps of BuildKit have it from a dockerd on a host with systemd, and no --systemd-cgroup."""
+    name = f"system.slice:docker:{box.id}"
+    box.start({"linux": {"cgroupsPath": name}}, "sleep 100")
+    assert box.cgroup("").name == name
+    assert box.exec("true", "").status == 0
+
+
 def test_delete_removes_the_cgroup_and_the_parents_that_create_made(box: Box) -> None:
     box.create({"linux": {"cgroupsPath": f"/{box.id}/a/b"}}, "true")
     assert leaks.cgroups(box.id)

@@ -43,7 +43,7 @@ PLAN: tuple[Row, ...] = (
         "/linux/cgroupsPath",
         "slice:prefix:name",
         "/slice/prefix-name",
-        "the form of the systemd manager, which cgroupfs refuses, and no systemd runs here",
+        "the form of the systemd manager, which cgroupfs takes for a name, and no systemd runs here",
         _cgroups_path,
     ),
     (
