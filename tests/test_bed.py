@@ -22,8 +22,14 @@ def suite(*reasons: str) -> ET.Element:
 
 
 def test_what_runs_by_default_is_there() -> None:
-    for _, tests in report.GROUPS.values():
+    for _, tests in (*report.GROUPS.values(), *report.MORE.values()):
         assert [path for path in tests if not (ROOT / path).exists()] == []
+
+
+def test_words_name_groups_or_tests() -> None:
+    assert list(report._groups([])) == ["engines", "containers", "systemd"]
+    assert report._groups(["cgroupfs"])["cgroupfs"][0] == "ENGINE_CGROUPS=cgroupfs"
+    assert report._groups(["engines", "tests/vm/test_x.py"]) == {"tests": ("", ["engines", "tests/vm/test_x.py"])}
 
 
 def test_a_skip_is_known_or_a_failure() -> None:

@@ -6,7 +6,7 @@ python -m tests.bed start [NAME]            a machine of its own overlay, with p
 python -m tests.bed run [NAME] -- COMMAND   a line of shell in it, as root in /opt/pyrunc
 python -m tests.bed shell [NAME]            a shell in it; without a NAME of one that runs, one that ends with the shell
 python -m tests.bed install [NAME]          the checkout as it is now, again
-python -m tests.bed test [TEST...]          tests in fresh ones: .vm/report/junit.xml and pytest.txt
+python -m tests.bed test [TEST...|GROUP...] tests in fresh ones: .vm/report/junit.xml and pytest.txt
 python -m tests.bed stop [NAME]             at once, and its overlay is gone
 """
 

@@ -35,8 +35,22 @@ GROUPS = {
     "containers": ("", ["tests/test_cgroups_v2_real.py", *_files("test_rootless", *_LIMITS, *_OTHERS)]),
     "systemd": ("PYRUNC_CGROUPS=systemd", _files("test_systemd", *_LIMITS)),
 }
-"""What runs when no test is named, and with which variables: all that needs this machine, and what the host does in
-another way.
+"""What runs when no test is named, and with which variables. An emulated processor is ten times slower, so it is what
+no other machine shows: engines, which nothing else drives, with cgroups by systemd, as they have them where it runs; of
+the container tests those of controllers and limits, delegation, AppArmor and CRIU, and those of calls that have failed
+here alone (exec across nsdelegate); by systemd its own, and the limits again. The others find nothing else than on the
+host.
+"""
+MORE = {
+    "cgroupfs": (
+        "ENGINE_CGROUPS=cgroupfs",
+        [f"tests/vm/test_{name}.py" for name in ("docker_limits", "containerd_ctr", "cri_pods", "podman_containers")],
+    ),
+    "all-containers": ("", ["tests/containers"]),
+    "all-systemd": ("PYRUNC_CGROUPS=systemd", ["tests/containers"]),
+}
+"""What runs when it is named, as `make test-vm TESTS=cgroupfs`: engines whose cgroups systemd does not make, with what
+asks for cgroups; and every container test. They would make a run of all last longer than continuous integration may.
 """
 AT_ONCE = 2
 """Machines that run: two processors are what a small host has."""
@@ -56,8 +70,8 @@ _said = threading.Lock()
 
 
 def run_all(tests: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the tests, or the groups; 0 when all passed and none was skipped that should have run."""
-    groups = {"tests": ("", [*tests])} if tests else GROUPS
+    """Run the tests, or groups by their names; 0 when all passed and none was skipped that should have run."""
+    groups = _groups(tests)
     REPORT.mkdir(exist_ok=True)
     for old in REPORT.iterdir():
         old.unlink()
@@ -70,6 +84,14 @@ def run_all(tests: Sequence[str], environment: Mapping[str, str]) -> int:
     _merge(suites, REPORT / "junit.xml")
     print(f"vm: {_summary(suites)}; the report: {REPORT}/junit.xml and pytest.txt")
     return max(statuses) or int(bool(skipped))
+
+
+def _groups(words: Sequence[str]) -> dict[str, tuple[str, list[str]]]:
+    """Of words that all name groups those; of others one group of the tests that they name."""
+    known = GROUPS | MORE
+    if words and not set(words) <= set(known):
+        return {"tests": ("", [*words])}
+    return {name: known[name] for name in words or GROUPS}
 
 
 def _group(name: str, variables: str, tests: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.box import Box, Patch, namespaces, wait_for
+from tests.containers.box import Box, Patch, is_v2, namespaces, wait_for
 from tests.containers.counter import COUNT, SECONDS, checkpoint, count, counting, goes_on, images, restore
 from tests.containers.test_console import Terminal, listener, terminal
 
@@ -126,13 +126,14 @@ def test_mounts_are_as_they_were(box: Box, images: Path) -> None:
     assert not (volume / "file").exists()
 
 
+@pytest.mark.controller("pids")
 def test_it_is_in_its_cgroup_with_its_limits(box: Box, images: Path) -> None:
     counting(box, {"linux": {"resources": {"pids": {"limit": 17}}}})
     before = Path(f"/proc/{box.pid}/cgroup").read_text()
     checkpoint(box, images)
     restore(box, images)
     assert Path(f"/proc/{box.pid}/cgroup").read_text() == before
-    assert (box.cgroup("pids") / "pids.max").read_text() == "17\n" if box.cgroup("pids").exists() else True
+    assert (box.cgroup("" if is_v2() else "pids") / "pids.max").read_text() == "17\n"
 
 
 def test_the_host_keeps_the_flags_of_its_cgroups(box: Box, images: Path) -> None:

@@ -267,3 +267,17 @@ def test_an_event_tells_that_memory_was_short(box: Box) -> None:
     box.pyrunc("kill", box.id, "KILL")
     process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+@pytest.mark.controller("pids")
+def test_a_command_where_no_process_more_may_be_born(box: Box) -> None:
+    """It comes in all the same, as an administrator must: clone3 refuses it, and a move is not refused (EAGAIN)."""
+    box.start(resources(pids={"limit": 1}), "exec sleep 100")
+    assert value(box, "pids.current") == "1"
+    seen = box.exec("cat", "/proc/self/cgroup")
+    assert seen.out == "0::/"
+    box.exec("sleep", "1000", flags=("--detach",))
+    assert len(value(box, "cgroup.procs").split()) == 2
+    result = box.exec("sleep 0; echo never", status=None)
+    assert "fork" in result.err
+    assert "pyrunc" not in result.err

@@ -16,9 +16,11 @@ IMAGE = "docker.io/library/bb:latest"
 class Ctr(engines.Client):
     """`ctr`, whose containers get the runtime under test by `run`."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__("ctr", "--address", f"{folder}/socket")
-        self.folder = folder
+    def __init__(self, folder: Path, *, socket: str = "socket", work: Path | None = None) -> None:
+        """folder: of the socket; work: of what tests write, the same if not given."""
+        self.socket = f"{folder}/{socket}"
+        super().__init__("ctr", "--address", self.socket)
+        self.folder = work or folder
         self.made = ["--runtime", "io.containerd.runc.v2", "--runc-binary", str(engines.PATH)]
         if engines.CGROUPS == "systemd":
             self.made.append("--runc-systemd-cgroup")

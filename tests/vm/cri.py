@@ -59,8 +59,12 @@ class Cri:
         assert isinstance(response, dict)
         return response
 
-    def pod(self, *, network: str = "NODE", **context: Any) -> tuple[str, Message]:
-        """The id and configuration of a pod that is ready. network is NODE (the host's) or POD."""
+    def pod(
+        self, *, network: str = "NODE", handler: str = "", systemd: bool = engines.CGROUPS == "systemd", **context: Any
+    ) -> tuple[str, Message]:
+        """The id and configuration of a pod that is ready. network is NODE (the host's) or POD; handler: a RuntimeClass
+        names it; systemd: who makes its cgroups.
+        """
         self.pods += 1
         name = f"pod{self.pods}"
         namespaces = {"network": network, "pid": "CONTAINER", **context.pop("namespace_options", {})}
@@ -68,14 +72,14 @@ class Cri:
             "metadata": {"name": name, "uid": name, "namespace": "default", "attempt": 0},
             "log_directory": f"{self.folder}/logs/{name}",
             "linux": {
-                "cgroup_parent": f"test-{name}.slice" if engines.CGROUPS == "systemd" else f"/cri-test/{name}",
+                "cgroup_parent": f"test-{name}.slice" if systemd else f"/cri-test/{name}",
                 "security_context": {"namespace_options": namespaces, **context},
             },
         }
         if network == "POD":
             config["hostname"] = name
         (self.folder / "logs" / name).mkdir(parents=True)
-        return str(self("RunPodSandbox", config=config)["pod_sandbox_id"]), config
+        return str(self("RunPodSandbox", config=config, runtime_handler=handler)["pod_sandbox_id"]), config
 
     def container(self, pod: tuple[str, Message], name: str, *command: str, **config: Any) -> str:
         """The id of a container that was started."""
@@ -111,6 +115,12 @@ class Cri:
         done = self("ExecSync", container_id=container, cmd=list(command), timeout=100)
         out, err = (base64.b64decode(done.get(key, "")).decode() for key in ("stdout", "stderr"))
         return done.get("exit_code", 0), out.strip(), err.strip()
+
+    def remove_all(self) -> None:
+        """Every pod, with its containers."""
+        for item in self("ListPodSandbox").get("items", []):
+            self("StopPodSandbox", pod_sandbox_id=item["id"])
+            self("RemovePodSandbox", pod_sandbox_id=item["id"])
 
     def pid(self, container: str) -> int:
         """Of its first process."""
@@ -171,19 +181,28 @@ def network() -> Iterator[None]:
 
 @contextlib.contextmanager
 def service() -> Iterator[Cri]:
-    """The CRI of containerd, with a network and the image bb, which is the image of pods, too. No pod remains."""
-    with engines.scratch("cri") as folder, network(), containerd.containerd(folder, "k8s.io") as ctr:
-        lines = engines.call("containerd", "config", "default").out.splitlines()
-        pause = next(line.split('"')[1] for line in lines if "sandbox_image" in line)
-        ctr.ok("--namespace", "k8s.io", "image", "tag", containerd.IMAGE, pause)
-        argv = ["/usr/bin/python3", str(CLIENT), f"{folder}/socket", str(folder)]
-        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
-            cri = Cri(client, ctr)
-            try:
-                yield cri
-            finally:
-                for pod in cri("ListPodSandbox").get("items", []):
-                    cri("StopPodSandbox", pod_sandbox_id=pod["id"])
-                    cri("RemovePodSandbox", pod_sandbox_id=pod["id"])
-                assert client.stdin
-                client.stdin.close()
+    """The CRI of a containerd of its own, with a network and the image bb. No pod remains."""
+    with (
+        engines.scratch("cri") as folder,
+        network(),
+        containerd.containerd(folder, "k8s.io") as ctr,
+        connected(ctr) as cri,
+    ):
+        yield cri
+
+
+@contextlib.contextmanager
+def connected(ctr: containerd.Ctr) -> Iterator[Cri]:
+    """The CRI of a containerd that has the image bb, which is made the image of pods, too. No pod remains."""
+    lines = engines.call("containerd", "config", "default").out.splitlines()
+    pause = next(line.split('"')[1] for line in lines if "sandbox_image" in line)
+    ctr.ok("--namespace", "k8s.io", "image", "tag", "--force", containerd.IMAGE, pause)
+    argv = ["/usr/bin/python3", str(CLIENT), ctr.socket, str(ctr.folder)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        cri = Cri(client, ctr)
+        try:
+            yield cri
+        finally:
+            cri.remove_all()
+            assert client.stdin
+            client.stdin.close()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of engines stand on: the runtime under test, programs and their output, terminals, and an image.
 
-ENGINE_RUNTIME is pyrunc (unless said otherwise), runc or crun; ENGINE_CGROUPS is cgroupfs or systemd. Each engine reads
-the file of contrib/ as it is; for another runtime than pyrunc its name and path are replaced, and nothing else.
+ENGINE_RUNTIME is pyrunc (unless said otherwise), runc or crun; ENGINE_CGROUPS is systemd, as engines have it where it
+runs, or cgroupfs. Each engine reads the file of contrib/ as it is; for another runtime than pyrunc its name and path
+are replaced, and nothing else.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 CONTRIB = CHECKOUT / "contrib"
 RUNTIME = os.environ.get("ENGINE_RUNTIME", "pyrunc")
-CGROUPS = os.environ.get("ENGINE_CGROUPS", "cgroupfs")
+CGROUPS = os.environ.get("ENGINE_CGROUPS") or ("systemd" if Path("/run/systemd/system").is_dir() else "cgroupfs")
 OURS = "/usr/local/bin/pyrunc"
 PATH = OURS if RUNTIME == "pyrunc" else shutil.which(RUNTIME, path="/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin")
 SECONDS = 120

@@ -31,8 +31,9 @@ class Podman(engines.Client):
             env |= {"XDG_RUNTIME_DIR": runtime, "DBUS_SESSION_BUS_ADDRESS": f"unix:path={runtime}/bus"}
         words = [f"{name}={value}" for name, value in env.items()]
         become = ["runuser", "--user", user, "--"] if rootless else []
+        self.called = [*become, "env", "--ignore-environment", "--chdir=/", *words]
         super().__init__(
-            *(*become, "env", "--ignore-environment", "--chdir=/", *words, "podman"),
+            *(*self.called, "podman"),
             *("--root", f"{folder}/data", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp"),
             *("--volumepath", f"{folder}/volumes", "--cgroup-manager", engines.CGROUPS),
         )
@@ -49,6 +50,12 @@ class Podman(engines.Client):
         made = self.ok("run", "--detach", "--name", name, *flags, "bb", "sh", "-c", engines.WAIT)
         engines.until(lambda: "ready" in self.ok("logs", name))
         return made
+
+    def buildah(self) -> engines.Client:
+        """Buildah on the same folders, as the same user."""
+        return engines.Client(
+            *self.called, "buildah", "--root", f"{self.folder}/data", "--runroot", f"{self.folder}/run"
+        )
 
     def left(self) -> list[str]:
         """What remains of containers after the last one was removed."""

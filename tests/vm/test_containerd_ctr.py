@@ -146,18 +146,23 @@ def test_host_network(ctr: Ctr) -> None:
 
 
 @pytest.mark.cgroup2
-def test_memory_limit(ctr: Ctr) -> None:
-    script = "cat /sys/fs/cgroup/memory.max"
-    flags = ("--rm", "--memory-limit", "33554432")
-    assert ctr.ok(*ctr.run_words(*flags, IMAGE, "limited", "sh", "-c", script)) == "33554432"
+def test_memory_and_cpu_limits(ctr: Ctr) -> None:
+    """Read on the host: containers of ctr have no mount of their cgroup."""
+    ctr.waiting("limited", "--memory-limit", "33554432", "--cpus", "0.5")
+    cgroup = engines.cgroup(ctr.pid("limited"))
+    seen = [(cgroup / name).read_text().strip() for name in ("memory.max", "cpu.max")]
+    ctr("task", "delete", "--force", "limited")
+    ctr.ok("container", "delete", "limited")
+    assert seen == ["33554432", "50000 100000"]
 
 
-@pytest.mark.cgroup2
-def test_cpu_limit(ctr: Ctr) -> None:
-    assert (
-        ctr.ok(*ctr.run_words("--rm", "--cpus", "0.5", IMAGE, "slow", "cat", "/sys/fs/cgroup/cpu.max"))
-        == "50000 100000"
-    )
+@pytest.mark.criu
+def test_checkpoint(ctr: Ctr, box: str) -> None:
+    """The shim pauses, has the runtime save what runs on, and resumes."""
+    ctr.ok("task", "checkpoint", "--image-path", f"{ctr.folder}/images", box)
+    assert ctr.status(box) == "RUNNING"
+    assert (ctr.folder / "images/inventory.img").exists()
+    assert ctr.ok("task", "exec", "--exec-id", "after", box, "echo", "answers") == "answers"
 
 
 def test_root_file_system_of_a_folder(ctr: Ctr) -> None:

@@ -219,6 +219,15 @@ def test_stats(cri: Cri, box: str) -> None:
     assert int(seen["cpu"]["usage_core_nano_seconds"]["value"]) > 0
 
 
+@pytest.mark.cgroup2
+def test_stats_of_a_pod(cri: Cri, pod: Pod, box: str) -> None:
+    listed = {row["attributes"]["id"] for row in cri("ListContainerStats").get("stats", [])}
+    assert box in listed
+    seen = cri("PodSandboxStats", pod_sandbox_id=pod[0])["stats"]["linux"]
+    assert int(seen["memory"]["working_set_bytes"]["value"]) > 0
+    assert box in {row["attributes"]["id"] for row in seen["containers"]}
+
+
 def test_pod_is_removed(cri: Cri) -> None:
     pod = cri.pod()
     made = cri.container(pod, "inside", "sleep", "1000")
@@ -231,7 +240,5 @@ def test_pod_is_removed(cri: Cri) -> None:
 
 def test_nothing_is_left(cri: Cri) -> None:
     """The last test: without pods the runtime knows no container."""
-    for item in cri("ListPodSandbox").get("items", []):
-        cri("StopPodSandbox", pod_sandbox_id=item["id"])
-        cri("RemovePodSandbox", pod_sandbox_id=item["id"])
+    cri.remove_all()
     assert engines.left(cri.folder / "state/runc/k8s.io", "cri-test/*/*", "test.slice/*/cri-containerd-*") == []

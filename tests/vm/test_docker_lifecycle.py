@@ -103,6 +103,23 @@ def test_attach(docker: Docker) -> None:
     engines.until(lambda: docker.ok("logs", "attached") == "heard this")
 
 
+def test_attach_at_terminal_and_detach(docker: Docker) -> None:
+    """Ctrl-P Ctrl-Q leaves the container as it is."""
+    docker.start("-it", "--name", "held", "bb", "sh", "-c", "stty -echo; echo on; while read x; do echo heard $x; done")
+    engines.until(lambda: "on" in docker.ok("logs", "held"))
+    status, _ = docker.at_terminal("attach", "held", type="this\n\x10\x11")
+    assert status == 0
+    engines.until(lambda: "heard this" in docker.ok("logs", "held"))
+    assert docker.inspect("held", "{{.State.Running}}") == "true"
+
+
+def test_start_at_terminal(docker: Docker) -> None:
+    docker.ok("create", "-it", "--name", "later", "bb", "sh", "-c", "read x; echo heard $x; exit 5")
+    status, seen = docker.at_terminal("start", "--attach", "--interactive", "later", type="this\n")
+    assert status == 5
+    assert "heard this\n" in seen
+
+
 def test_stop_by_sigterm(docker: Docker) -> None:
     docker.waiting("polite")
     docker.ok("stop", "polite")
@@ -152,6 +169,17 @@ def test_restart_policy(docker: Docker) -> None:
     docker.start("--name", "retry", "--restart", "on-failure:2", "bb", "false")
     look = "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}"
     engines.until(lambda: docker.inspect("retry", look) == "2 exited 1")
+
+
+def test_restart_policy_always(docker: Docker) -> None:
+    """Started again whatever its status, until it is stopped by hand."""
+    docker.start("--name", "again-and-again", "--restart", "always", "bb", "sh", "-c", "sleep 1; exit 0")
+    engines.until(lambda: int(docker.inspect("again-and-again", "{{.RestartCount}}")) >= 2)
+    docker.ok("stop", "--time", "1", "again-and-again")
+    count = docker.inspect("again-and-again", "{{.RestartCount}} {{.State.Running}}")
+    time.sleep(3)
+    assert docker.inspect("again-and-again", "{{.RestartCount}} {{.State.Running}}") == count
+    assert count.endswith(" false")
 
 
 def test_rm(docker: Docker) -> None:
