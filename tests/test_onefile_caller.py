@@ -148,3 +148,18 @@ def test_it_may_be_for_execution_only() -> None:
         words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(program)]
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stderr) == (1, f"pyrunc: internal error: {MISSING}its head: Permission denied\n")
+
+
+@pytest.mark.root
+@pytest.mark.cgroup1
+def test_four_megabytes_are_enough(tmp_path: Path) -> None:
+    """An engine's own limit is the runtime's, too: huge pages are taken where there is room for them."""
+    group = Path("/sys/fs/cgroup/memory") / f"pyrunc-test-{os.getpid()}"
+    if not group.parent.joinpath("memory.limit_in_bytes").exists():
+        pytest.skip("needs the memory controller of cgroup v1")
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(4 << 20), "ascii")
+        assert lists(tmp_path, "sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh") == HEAD
+    finally:
+        group.rmdir()
