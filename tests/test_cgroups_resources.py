@@ -27,13 +27,13 @@ def lines(data: dict[str, object], v2: bool) -> list[str]:
     [
         ({"pids": {"limit": 5}}, "pids.max=5", "pids.max=5"),
         ({"pids": {"limit": 0}}, "pids.max=1", "pids.max=1"),
-        ({"pids": {"limit": -1}}, "pids.max=max", "pids.max=max"),
+        ({"pids": {"limit": -1}}, "pids.max=max?", "pids.max=max?"),
         ({"memory": {"limit": 4096}}, "memory.limit_in_bytes=4096", "memory.max=4096"),
         ({"memory": {"limit": 0, "swap": 0, "reservation": 0}}, "", ""),
         (
             {"memory": {"limit": -1}},
-            "memory.limit_in_bytes=-1 memory.memsw.limit_in_bytes=-1?",
-            "memory.max=max memory.swap.max=max?",
+            "memory.limit_in_bytes=-1? memory.memsw.limit_in_bytes=-1?",
+            "memory.max=max? memory.swap.max=max?",
         ),
         (
             {"memory": {"limit": 10, "swap": 30}},
@@ -52,8 +52,8 @@ def lines(data: dict[str, object], v2: bool) -> list[str]:
         ),
         (
             {"memory": {"limit": -1, "swap": 30}},
-            "memory.limit_in_bytes=-1 memory.memsw.limit_in_bytes=30",
-            "memory.max=max memory.swap.max=30",
+            "memory.limit_in_bytes=-1? memory.memsw.limit_in_bytes=30",
+            "memory.max=max? memory.swap.max=30",
         ),
         ({"memory": {"reservation": -1}}, "memory.soft_limit_in_bytes=-1", "memory.low=max"),
         ({"memory": {"disableOOMKiller": False, "useHierarchy": True}}, "memory.use_hierarchy=1", ""),
@@ -65,7 +65,7 @@ def lines(data: dict[str, object], v2: bool) -> list[str]:
             "cpu.max=5000 10000",
         ),
         ({"cpu": {"quota": 5000}}, "cpu.cfs_quota_us=5000", "cpu.max=5000"),
-        ({"cpu": {"quota": -7}}, "cpu.cfs_quota_us=-1", "cpu.max=max"),
+        ({"cpu": {"quota": -7}}, "cpu.cfs_quota_us=-1?", "cpu.max=max?"),
         ({"cpu": {"period": 9000}}, "cpu.cfs_period_us=9000", "cpu.max=max 9000"),
         ({"cpu": {"burst": 0, "idle": 1}}, "cpu.idle=1 cpu.cfs_burst_us=0", "cpu.idle=1 cpu.max.burst=0"),
         ({"cpu": {"cpus": "0-1,3", "mems": "0"}}, "cpuset.cpus=0-1,3 cpuset.mems=0", "cpuset.cpus=0-1,3 cpuset.mems=0"),

@@ -148,6 +148,16 @@ def test_a_missing_controller(tree: Tree, resources: dict[str, object], pointer:
     assert "no such file" not in str(caught.value).lower()
 
 
+def test_no_limit_needs_no_controller(tree: Tree) -> None:
+    """What is unlimited without it."""
+    tree.fill(tree.root, "hugetlb")
+    (tree.root / "cgroup.subtree_control").write_text("hugetlb")
+    fake = open_at(tree.root, "/box")
+    fake.create()
+    data: dict[str, object] = {"pids": {"limit": -1}, "memory": {"limit": -1, "swap": -1}, "cpu": {"quota": -1}}
+    assert fake.apply(limits(data)) == []
+
+
 def test_controllers_are_passed_down(tree: Tree) -> None:
     """Each parent enables what it has for its children, and the container's own cgroup nothing."""
     (tree.root / "cgroup.subtree_control").write_text("cpu")

@@ -23,7 +23,7 @@ _MAX63 = 2**63 - 1
 
 class Write:
     """Values to be written to a cgroup. choices: (file, text) in order, the first file that is there takes its text.
-    pointer: the field that asks. optional: no error where none of the files is there.
+    pointer: the field that asks. optional: no error where none of the files is there, as nothing limits then.
     """
 
     __slots__ = ("choices", "optional", "pointer")
@@ -65,8 +65,9 @@ def limit(section: "Section", key: str, file: str, v2: bool) -> "Iterable[Write]
     """Bytes; -1 is unlimited, 0 not set. Unlimited memory without a word on swap is unlimited swap, as runc has it."""
     if not (value := section.integer(key, -1, _MAX63, 0)):
         return
-    yield Write(section.at(key), (file, "max" if v2 and value == -1 else str(value)))
-    if key == "limit" and value == -1 and not section.integer("swap", -1, _MAX63, 0):
+    free = key == "limit" and value == -1
+    yield Write(section.at(key), (file, "max" if v2 and value == -1 else str(value)), optional=free)
+    if free and not section.integer("swap", -1, _MAX63, 0):
         file, text = ("memory.swap.max", "max") if v2 else ("memory.memsw.limit_in_bytes", "-1")
         yield Write(section.at(key), (file, text), optional=True)
 
@@ -145,7 +146,8 @@ def quota(section: "Section", key: str, file: str, v2: bool) -> "Iterable[Write]
     if not value and not length:
         return
     text = "max" if v2 and value <= 0 else str(max(value, -1))
-    yield Write(section.at(key if value else "period"), (file, f"{text} {length}" if length else text))
+    pointer = section.at(key if value else "period")
+    yield Write(pointer, (file, f"{text} {length}" if length else text), optional=value < 0 and not length)
 
 
 def period(section: "Section", key: str, file: str, v2: bool) -> "Iterable[Write]":
@@ -168,7 +170,7 @@ def pids(section: "Section", key: str, file: str, _v2: bool) -> "Iterable[Write]
     """
     if section.has(key):
         value = section.integer(key, -(2**63), _MAX63)
-        yield Write(section.at(key), (file, "max" if value < 0 else str(value or 1)))
+        yield Write(section.at(key), (file, "max" if value < 0 else str(value or 1)), optional=value < 0)
 
 
 def weight(section: "Section", key: str, file: str, v2: bool) -> "Iterable[Write]":

@@ -117,10 +117,11 @@ class Unified(Cgroup):
         from pyrunc.cgroups.resources import warnings, writes
 
         asked = writes(resources, True)
-        if asked and not self.path:
+        limits = [write for write in asked if not write.optional]
+        if limits and not self.path:
             raise CgroupError(
                 "this rootless container has no cgroup: limits need root or a delegated cgroup",
-                asked[0].pointer,
+                limits[0].pointer,
             )
         if self.path:
             self._check_domain(asked)

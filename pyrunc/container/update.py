@@ -190,8 +190,9 @@ def _apply(cgroup: "Cgroup", resources: Section, whole: Section) -> list[str]:
     from pyrunc.cgroups.resources import writes
 
     asked = writes(resources, cgroup.mode == "v2")
-    if asked and not cgroup.paths:
-        raise CgroupError("this container has no cgroup: limits cannot be set", asked[0].pointer)
+    limits = [write for write in asked if not write.optional]
+    if limits and not cgroup.paths:
+        raise CgroupError("this container has no cgroup: limits cannot be set", limits[0].pointer)
     before = rollback.remember(asked, cgroup)
     try:
         warnings = cgroup.apply(resources)
