@@ -3,7 +3,8 @@
 
 from pathlib import Path
 
-from tests.vm.compatibility import read, text
+from tests.bed import compare
+from tests.vm.compatibility import ENGINES, engine_of, read, text
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.vm.test_docker_lifecycle" name="test_run_detached"/>
@@ -40,3 +41,10 @@ def test_an_error_after_a_test_is_its_failure(tmp_path: Path) -> None:
     for first, second in (("", "<error/>"), ("<error/>", "")):
         (tmp_path / "a.xml").write_text(f"<testsuite>{row.format(first)}{row.format(second)}</testsuite>")
         assert read([("crun", str(tmp_path / "a.xml"))]) == {"Docker": {"x": {"crun": "**no**"}}}
+
+
+def test_every_engine_is_compared_and_nothing_else() -> None:
+    files = compare._engines()
+    assert "tests/vm/test_docker_lifecycle.py" in files
+    assert "tests/vm/test_systemd_user.py" not in files
+    assert {engine_of(Path(file).stem) for file in files} == set(ENGINES.values())

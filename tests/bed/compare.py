@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests of engines with each runtime, in one machine, and docs/engines/compatibility.md from what they say.
 
-    python -m tests.bed.compare [TEST...]    as `make compatibility` does; tests/vm unless tests are named
+    python -m tests.bed.compare [TEST...]    as `make compatibility` does; without a TEST all engines
 
-The reports stay in .vm/report. That a test fails is no error here: it is what the table is for.
+The reports stay in .vm/report, each as soon as its runtime is through. That a test fails is no error here: it is what
+the table is for.
 """
 
 import os
@@ -14,13 +15,14 @@ from collections.abc import Sequence
 from tests.bed import build
 from tests.bed.machine import Machine, MachineError, running
 from tests.bed.report import REPORT
-from tests.vm.compatibility import read, text
+from tests.vm.compatibility import engine_of, read, text
 
 RUNTIMES = ("pyrunc", "runc", "crun")
 PAGE = build.CHECKOUT / "docs/engines/compatibility.md"
 VERSIONS = """\
 . /etc/os-release; echo "$PRETTY_NAME with Linux $(uname -r | cut -d- -f1)"
-dpkg-query -W -f '${Package} ${Version}\\n' docker.io podman containerd runc crun | sed 's/[+~].*//'
+dpkg-query -W -f '${Package} ${Version}\\n' \\
+    docker.io podman buildah containerd runc crun criu systemd | sed 's/[+~].*//'
 """
 
 
@@ -36,12 +38,19 @@ def main(tests: Sequence[str]) -> None:
 def _report(machine: Machine, runtime: str, tests: Sequence[str]) -> str:
     """The file of one runtime's report."""
     words = [f"{build.PREFIX}/bin/python", "-m", "pytest", "--quiet", "--junitxml=/root/junit.xml"]
-    words += ["-p", "no:cacheprovider", "--basetemp=/var/tmp/pytest", *(tests or ["tests/vm"])]
+    words += ["-p", "no:cacheprovider", "--basetemp=/var/tmp/pytest", *(tests or _engines())]
     with build.step(f"engines with {runtime}"):
-        machine.call(f". /root/.profile; ENGINE_RUNTIME={runtime} {shlex.join(words)}")
+        done = machine.call(f". /root/.profile; rm -f /root/junit.xml; ENGINE_RUNTIME={runtime} {shlex.join(words)}")
+    print(done.stdout.decode(errors="replace").rstrip().rpartition("\n")[2], flush=True)
     file = REPORT / f"engines-{runtime}.xml"
-    file.write_text(machine.ok("cat /root/junit.xml && rm /root/junit.xml"))
+    file.write_text(machine.ok("cat /root/junit.xml"))
     return str(file)
+
+
+def _engines() -> list[str]:
+    """The files that the table has rows of: no other takes another runtime."""
+    found = [path for path in sorted((build.CHECKOUT / "tests/vm").glob("test_*.py")) if engine_of(path.stem)]
+    return [str(path.relative_to(build.CHECKOUT)) for path in found]
 
 
 if __name__ == "__main__":

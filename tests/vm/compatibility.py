@@ -39,8 +39,7 @@ def read(reports: Iterable[tuple[str, str]]) -> Table:
     for runtime, file in reports:
         failed: set[tuple[str, str]] = set()
         for case in ET.parse(file).iter("testcase"):
-            module = case.get("classname", "").rpartition(".")[2]
-            engine = next((name for start, name in ENGINES.items() if module.startswith(start)), "")
+            engine = engine_of(case.get("classname", "").rpartition(".")[2])
             outcome = {child.tag for child in case}
             if not engine or "skipped" in outcome:
                 continue
@@ -50,6 +49,11 @@ def read(reports: Iterable[tuple[str, str]]) -> Table:
             row = table.setdefault(engine, {}).setdefault(name, {})
             row[runtime] = WORDS["failed" if (engine, name) in failed else "passed"]
     return table
+
+
+def engine_of(module: str) -> str:
+    """The engine that a module of tests drives; "" for one that drives none."""
+    return next((name for start, name in ENGINES.items() if module.startswith(start)), "")
 
 
 def feature(name: str) -> str:
