@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """--timings and --trace: the phases are there, the helper's clock changes nothing else, both outputs are whole."""
 
+import builtins
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -125,6 +127,17 @@ def test_the_result_stays_what_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "trace").stat().st_mode & 0o777 == 0o600
 
 
+def test_an_import_by_keywords_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As codecs are imported by Python itself: in the one file by the first error that needs the archive."""
+    real = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", real)
+    monkeypatch.delitem(sys.modules, "encodings.cp037", raising=False)
+    timings.Timings().watch_imports()
+    assert builtins.__import__ is not real
+    assert __import__("encodings.cp037", fromlist=["*"], level=0).__name__ == "encodings.cp037"
+    assert "a".encode("cp037") == b"\x81"
+
+
 def test_a_trace_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("elsewhere")
     done = call("--root", tmp_path / "root", "--trace", tmp_path / "link", "list")
@@ -165,9 +178,9 @@ def test_a_container_by_the_helpers_clock(tmp_path: Path) -> None:
 @pytest.mark.root
 def test_each_verb_tells_what_it_did(tmp_path: Path) -> None:
     """In the table and, for a viewer, in the trace: complete events of two threads."""
-    path = bundle(tmp_path, "sleep", "100")
+    path, name = bundle(tmp_path, "sleep", "100"), f"timed-{os.getpid()}"
     verbs: dict[tuple[object, ...], set[str]] = {
-        ("create", "--bundle", path, "timed"): {
+        ("create", "--bundle", path, name): {
             "config",
             "plan",
             "spawn",
@@ -175,24 +188,27 @@ def test_each_verb_tells_what_it_did(tmp_path: Path) -> None:
             "wait for the helper",
             "/hostname",
         },
-        ("state", "timed"): {"state"},
-        ("start", "timed"): {"state", "wait for the lock", "release the process", "save the state"},
-        ("exec", "timed", "busybox", "true"): {"plan", "spawn", "wait for the process", "/process/capabilities"},
+        ("state", name): {"state"},
+        ("start", name): {"state", "wait for the lock", "release the process", "save the state"},
+        ("exec", name, "busybox", "true"): {"plan", "spawn", "wait for the process", "/process/capabilities"},
         ("list",): {"state"},
-        ("kill", "timed", "KILL"): {"state", "signal"},
-        ("delete", "--force", "timed"): {"end of the process", "remove the cgroup", "remove the state directory"},
+        ("kill", name, "KILL"): {"state", "signal"},
+        ("delete", "--force", name): {"end of the process", "remove the cgroup", "remove the state directory"},
     }
-    for words, phases in verbs.items():
-        argv = ["--root", tmp_path / "root", "--timings", "--trace", tmp_path / "trace", *words]
-        with (tmp_path / "table").open("w") as file:  # a pipe would be the container's, too
-            command = [*PYTHON, CALL.format(root=str(ROOT)), *map(str, argv)]
-            streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": file}
-            status = subprocess.run(command, **streams, check=False, timeout=30).returncode  # type: ignore[call-overload]
-        table = (tmp_path / "table").read_text("utf-8")
-        assert status == 0, table
-        rows = json.loads((tmp_path / "trace").read_text("utf-8"))["traceEvents"]
-        spans = [row for row in rows if row["ph"] == "X"]
-        names = {row["name"] for row in spans}
-        assert {"interpreter, argv", "--timings itself", "the command"} | phases <= names, words
-        assert all(row["ts"] >= 0 and row["dur"] >= 0 and row["tid"] in (1, 2) for row in spans), words
-        assert all(f"  {name}" in table for name in phases), words
+    try:
+        for words, phases in verbs.items():
+            argv = ["--root", tmp_path / "root", "--timings", "--trace", tmp_path / "trace", *words]
+            with (tmp_path / "table").open("w") as file:  # a pipe would be the container's, too
+                command = [*PYTHON, CALL.format(root=str(ROOT)), *map(str, argv)]
+                streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": file}
+                status = subprocess.run(command, **streams, check=False, timeout=30).returncode  # type: ignore[call-overload]
+            table = (tmp_path / "table").read_text("utf-8")
+            assert status == 0, table
+            rows = json.loads((tmp_path / "trace").read_text("utf-8"))["traceEvents"]
+            spans = [row for row in rows if row["ph"] == "X"]
+            names = {row["name"] for row in spans}
+            assert {"interpreter, argv", "--timings itself", "the command"} | phases <= names, words
+            assert all(row["ts"] >= 0 and row["dur"] >= 0 and row["tid"] in (1, 2) for row in spans), words
+            assert all(f"  {phase}" in table for phase in phases), words
+    finally:
+        call("--root", tmp_path / "root", "delete", "--force", name)

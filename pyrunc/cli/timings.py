@@ -124,12 +124,12 @@ class Timings:
         """A span for each import that loads something, but for those within one."""
         real = builtins.__import__
 
-        def watched(name: str, *arguments: "Any") -> "Any":
+        def watched(name: str, *arguments: "Any", **options: "Any") -> "Any":
             if self._importing or name in sys.modules:
-                return real(name, *arguments)
+                return real(name, *arguments, **options)
             self._importing = True
             try:
-                return self.wrap(f"import {name}", real)(name, *arguments)
+                return self.wrap(f"import {name}", real)(name, *arguments, **options)
             finally:
                 self._importing = False
 
@@ -184,6 +184,11 @@ class _Timed(Program):
         if self._telling:
             self._tell(code, name, operands, origin)
         return super()._add(code, name, operands, origin, to)
+
+    def call(self, name: str, *operands: "Any", origin: str = "", to: "str | None" = None, **options: "Any") -> Op:
+        if self._telling:
+            self._tell(ops.SYSCALL, name, operands, origin)
+        return super().call(name, *operands, origin=origin, to=to, **options)
 
     def _tell(self, code: int, name: str, operands: "tuple[Any, ...]", origin: str) -> None:
         # Behind these nobody reads the pipe any more, or the filter may refuse the calls.
