@@ -163,3 +163,11 @@ def test_four_megabytes_are_enough(tmp_path: Path) -> None:
         assert lists(tmp_path, "sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh") == HEAD
     finally:
         group.rmdir()
+
+
+def test_libraries_of_the_archive_are_timed_as_well(tmp_path: Path) -> None:
+    """--timings stands in front of every import, those of Python's own completion among them."""
+    assert call("spec", "--bundle", str(tmp_path)).returncode == 0
+    done = call("--timings", "validate", "--bundle", str(tmp_path))
+    assert (done.returncode, "internal error" in done.stderr) == (0, False), done.stderr
+    assert "the command" in done.stderr
