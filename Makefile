@@ -16,7 +16,7 @@ SCRIPTS := .ci/run .ci/packages .ci/pythons tests/demo.sh tests/v2view
 V2VIEW := tests/containers
 # What it does with dist/pyrunc, too: every layer of the runtime, and the libraries that the archive in it brings
 BINARY_TESTS := lifecycle.py exec.py run.py seccomp.py net_devices.py errors_setup.py
-CGROUP_TESTS := cgroups.py cgroup_mount.py lifecycle.py exec.py crash.py user_namespace.py
+CGROUP_TESTS := cgroups.py cgroup_mount.py lifecycle.py exec.py crash.py user_namespace.py rootless.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 

@@ -105,10 +105,10 @@ def test_attach(docker: Docker) -> None:
 
 def test_attach_at_terminal_and_detach(docker: Docker) -> None:
     """Ctrl-P Ctrl-Q leaves the container as it is."""
-    docker.start("-it", "--name", "held", "bb", "sh", "-c", "stty -echo; echo on; while read x; do echo heard $x; done")
-    engines.until(lambda: "on" in docker.ok("logs", "held"))
-    status, _ = docker.at_terminal("attach", "held", type="this\n\x10\x11")
-    assert status == 0
+    script = "while :; do read -t 1 x && echo heard $x || echo ready; done"
+    docker.start("-it", "--name", "held", "bb", "sh", "-c", script)
+    _, seen = docker.at_terminal("attach", "held", type="this\n\x10\x11", ready="ready")
+    assert "read escape sequence" in seen
     engines.until(lambda: "heard this" in docker.ok("logs", "held"))
     assert docker.inspect("held", "{{.State.Running}}") == "true"
 

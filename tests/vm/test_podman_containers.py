@@ -217,17 +217,6 @@ def test_health_check(podman: Podman) -> None:
     assert podman("healthcheck", "run", "patient").status == 1
 
 
-@pytest.mark.skipif(engines.CGROUPS != "systemd", reason="needs a host without cgroupfs: timers are of systemd")
-def test_health_check_by_a_timer(podman: Podman) -> None:
-    """A timer of systemd has Podman execute it, and Podman the runtime."""
-    flags = ("--health-cmd", "test ! -e /tmp/ill", "--health-interval", "2s", "--health-retries", "1")
-    podman.waiting("watched", *flags)
-    engines.until(lambda: podman.inspect("watched", "{{.State.Health.Status}}") == "healthy")
-    podman.ok("exec", "watched", "touch", "/tmp/ill")
-    engines.until(lambda: podman.inspect("watched", "{{.State.Health.Status}}") == "unhealthy")
-    podman.ok("rm", "--force", "--time", "0", "watched")
-
-
 def test_restart_policy(podman: Podman) -> None:
     podman.ok("run", "--detach", "--name", "retry", "--restart", "on-failure:2", "bb", "false")
     engines.until(lambda: podman.inspect("retry", "{{.RestartCount}} {{.State.Status}}") == "2 exited")
