@@ -278,7 +278,7 @@ class Box:
         self.check_clean()
 
 
-def wait_for(condition: Any, what: str = "", seconds: float = 10) -> None:
+def wait_for(condition: Any, what: str = "", seconds: float = SECONDS / 2) -> None:
     """Until condition() is true; fails the test when it never is."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -33,7 +33,7 @@ def hears(box: Box, word: str) -> None:
     (box.rootfs / "tmp/word").write_text(word + "\n")
     box.exec("cat /tmp/word >/tmp/in")
     heard = box.rootfs / "tmp/heard"
-    wait_for(lambda: heard.exists() and word in heard.read_text(), f"{word} by the connection", 30)
+    wait_for(lambda: heard.exists() and word in heard.read_text(), f"{word} by the connection", SECONDS)
 
 
 def talking(box: Box) -> None:
@@ -70,7 +70,7 @@ def test_link_remap(box: Box, images: Path) -> None:
     restore(box, images)
     (box.rootfs / "tmp/ask").touch()
     answer = box.rootfs / "tmp/answer"
-    wait_for(lambda: answer.exists() and answer.read_text() == "kept\n", "what the file has", 30)
+    wait_for(lambda: answer.exists() and answer.read_text() == "kept\n", "what the file has", SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class Cri:
             "metadata": {"name": name, "uid": name, "namespace": "default", "attempt": 0},
             "log_directory": f"{self.folder}/logs/{name}",
             "linux": {
-                "cgroup_parent": f"test-{name}.slice" if systemd else f"/cri-test/{name}",
+                "cgroup_parent": f"/test.slice/test-{name}.slice" if systemd else f"/cri-test/{name}",
                 "security_context": {"namespace_options": namespaces, **context},
             },
         }

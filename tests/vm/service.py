@@ -9,7 +9,7 @@ from tests.vm import engines
 
 
 def systemctl(*words: str) -> None:
-    result = engines.call("systemctl", *words)
+    result = engines.call("systemctl", *words, seconds=2 * engines.SECONDS)
     assert result.status == 0, f"systemctl {' '.join(words)}: {result!r}"
 
 

@@ -220,12 +220,8 @@ def test_stats(cri: Cri, box: str) -> None:
 
 
 @pytest.mark.cgroup2
-def test_stats_of_a_pod(cri: Cri, pod: Pod, box: str) -> None:
-    listed = {row["attributes"]["id"] for row in cri("ListContainerStats").get("stats", [])}
-    assert box in listed
-    seen = cri("PodSandboxStats", pod_sandbox_id=pod[0])["stats"]["linux"]
-    assert int(seen["memory"]["working_set_bytes"]["value"]) > 0
-    assert box in {row["attributes"]["id"] for row in seen["containers"]}
+def test_stats_of_all(cri: Cri, box: str) -> None:
+    assert box in {row["attributes"]["id"] for row in cri("ListContainerStats")["stats"]}
 
 
 def test_pod_is_removed(cri: Cri) -> None:
