@@ -16,7 +16,7 @@ IN_VAIN: list[tuple[Patch, str]] = [
     ({"linux": {"readonlyPaths": ["//"]}}, "/linux/readonlyPaths/0"),
     ({"+mounts": [{"destination": "/", "type": "tmpfs"}]}, "/mounts/3/destination"),
     (
-        {"+mounts": [{"destination": "..", "type": "bind", "source": "/usr", "options": ["rbind"]}]},
+        {"+mounts": [{"destination": "..", "type": "sysfs", "source": "sysfs"}]},
         "/mounts/3/destination",
     ),
 ]
