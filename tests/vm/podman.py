@@ -62,7 +62,8 @@ class Podman(engines.Client):
         self.ok("pod", "rm", "--all", "--force", "--time", "0")
         self.ok("rm", "--all", "--force", "--time", "0")
         tree = f"user.slice/user-{self.uid}.slice/user@{self.uid}.service/*.slice" if self.rootless else "machine.slice"
-        return engines.left(self.states, "libpod_parent/libpod-[0-9a-f]*", f"{tree}/libpod-[0-9a-f]*")
+        made = f"libpod-{'[0-9a-f]' * 12}*"  # not conmon's own scope, libpod-conmon-ID, which ends a little later
+        return engines.left(self.states, f"libpod_parent/{made}", f"{tree}/{made}")
 
 
 @contextlib.contextmanager
