@@ -59,6 +59,12 @@ def test_a_stopped_container_has_pid_0_and_no_empty_annotations(settings: Settin
     assert (found["status"], found["pid"], "annotations" in found) == ("stopped", 0, False)
 
 
+def test_one_in_a_unit_of_systemd_has_its_name_as_with_crun(settings: Settings) -> None:
+    make(settings, "box", cgroup={"mode": "v2", "paths": {}, "made": [], "unit": "system docker-box.scope"})
+    assert state(settings, "box")["systemd-scope"] == "docker-box.scope"
+    assert "systemd-scope" not in containers(settings)[0]
+
+
 def test_unknown_invalid_and_half_made_containers_are_errors(settings: Settings) -> None:
     with pytest.raises(NotFoundError, match="does not exist"):
         state(settings, "box")

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 def state(settings: "Settings", container_id: str) -> dict[str, object]:
     """The object that runc prints, so ordered: ociVersion id pid status bundle rootfs created annotations? owner.
 
-    pid is 0 once stopped; owner is "", as in runc's. NotFoundError, StateError.
+    pid is 0 once stopped; owner is "", as in runc's. One in a unit of systemd has crun's systemd-scope, too: its name.
+    NotFoundError, StateError.
     """
     entry = open_entry(settings.root, container_id)
     try:
         record = load(entry)
-        return _object(record, status_of(entry, record), "")
+        value = _object(record, status_of(entry, record), "")
+        if type(unit := record.cgroup.get("unit")) is str:
+            value["systemd-scope"] = unit.rpartition(" ")[2]
+        return value
     finally:
         entry.close()
 

@@ -40,6 +40,7 @@ def test_the_unit_of_a_container(box: Box) -> None:
         "Transient": "yes",
         "DefaultDependencies": "no",
     }
+    assert box.state()["systemd-scope"] == unit(box)
     assert box.exec("cat /proc/self/cgroup").status == 0
 
 
