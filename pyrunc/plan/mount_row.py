@@ -23,12 +23,13 @@ _LABELLED = ("proc", "sysfs", "cgroup", "cgroup2")
 class Mount:
     """One row of `mounts`, read once. destination: normalised, absolute in the container; tree: its mount, detached
     or held for `remounts` rows behind it; base: the row that a remount is of; late: it is still to become read-only;
-    idmap: the user namespace that maps its ids; label: its SELinux context.
+    idmap: the user namespace that maps its ids; label: its SELinux context; private: a bind that says nothing of its
+    propagation has none, else it is a slave.
     """
 
     __slots__ = (
-        *("base", "destination", "idmap", "label", "late", "options", "origin", "remounts", "section", "source"),
-        *("tree", "type"),
+        *("base", "destination", "idmap", "label", "late", "options", "origin", "private", "remounts", "section"),
+        *("source", "tree", "type"),
     )
 
     def __init__(self, section: Section, bundle: str) -> None:
@@ -46,12 +47,16 @@ class Mount:
         self.base: Mount | None = None
         self.remounts = 0
         self.late = False
+        self.private = False
 
 
 def read(config: Config, *, create: bool = False) -> list[Mount]:
     """All mounts, refused where a destination lies inside /proc, or is the root, but for a bind at `create`."""
     found = [Mount(section, config.bundle) for section in config.sections("mounts")]
+    linux = config.section("linux")
+    private = linux is not None and linux.text("rootfsPropagation", "") == "rprivate"
     for mount in found:
+        mount.private = private
         if mount.destination == "/" and not mount.options.remount and not (create and mount.options.bind):
             raise mount.section.refuse(
                 "destination", "is the root, for which create takes a bind, and nothing else does"

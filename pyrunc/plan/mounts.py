@@ -141,7 +141,8 @@ def dress(mount: Mount, program: Program, tree: Op) -> None:
     _tree_attributes(mount, program, tree)
     if not options.propagation and mount.type != "cgroup":
         # Copied before or after the host's tree became a slave: either way nothing of the container reaches the host.
-        mount_setattr(program, tree, propagation=MS_SLAVE, recursive=True, origin=mount.origin)
+        bits = MS_PRIVATE if mount.private else MS_SLAVE
+        mount_setattr(program, tree, propagation=bits, recursive=True, origin=mount.origin)
 
 
 def _tree_attributes(mount: Mount, program: Program, tree: Op, *, late: bool = False) -> None:

@@ -24,6 +24,9 @@ from pyrunc.plan.program import Op, Program, Struct
 
 _PROPAGATION = {"shared": MS_SHARED, "slave": MS_SLAVE, "private": MS_PRIVATE, "unbindable": MS_UNBINDABLE}
 
+_EARLY = (MS_PRIVATE, MS_SLAVE)
+"""What can be given to the root before pivot_root(2), which takes no shared mount."""
+
 
 def propagation(config: Config) -> tuple[int, bool]:
     """linux.rootfsPropagation as (MS_*, recursive); (0, False) when unset."""
@@ -55,13 +58,17 @@ def attach(config: Config, program: Program) -> Op:
 
     The path is walked once: a symlink in it is followed, and leads to one directory for both calls. Unless
     rootfsPropagation says otherwise it is private, as with runc: what the host mounts in the bundle later stays out.
+    rprivate and rslave are given before there are mounts in it, which then keep what they ask for themselves.
     """
     origin = "/root/path"
     flags = O_PATH | O_DIRECTORY | O_CLOEXEC
     place = program.call("openat", AT_FDCWD, path(config), flags, 0, origin=origin, to="place")
     root = open_tree(program, place, "", recursive=True, origin=origin, to="rootfs")
-    if not propagation(config)[0]:
+    bits, recursive = propagation(config)
+    if not bits:
         mount_setattr(program, root, propagation=MS_PRIVATE, origin=origin)
+    elif recursive and bits in _EARLY:
+        mount_setattr(program, root, propagation=bits, recursive=True, origin="/linux/rootfsPropagation")
     move_mount(program, root, place, origin=origin)
     program.call("close", place)
     return root
@@ -89,7 +96,7 @@ def pivot(config: Config, program: Program, root: Op, *, no_pivot: bool) -> None
         program.call("umount2", ".", MNT_DETACH, origin="/root/path")
     program.call("chdir", "/")
     bits, recursive = propagation(config)
-    if bits:
+    if bits and not (recursive and bits in _EARLY):
         mount_setattr(program, root, propagation=bits, recursive=recursive, origin="/linux/rootfsPropagation")
 
 

@@ -93,3 +93,19 @@ def test_mounts_of_the_container_go_out(box: Box, shared: Path, options: tuple[s
     box.start(patch, "mount -t tmpfs inner /mnt/inner && sleep 100")
     box.exec("while ! grep -q ' /mnt/inner ' /proc/mounts; do sleep 0.01; done")
     assert (f" {shared}/inner " in Path("/proc/self/mountinfo").read_text()) == seen
+
+
+@pytest.mark.parametrize("word", ["rprivate", "rslave"])
+def test_a_mount_keeps_what_it_asks_for_itself(box: Box, shared: Path, word: str) -> None:
+    """The root's own propagation is of the root, and of mounts that say nothing (containers/crun#2122)."""
+    patch = combine(bound(shared, "rshared"), {"linux": {"rootfsPropagation": word}})
+    box.start(patch, "mount -t tmpfs inner /mnt/inner && sleep 100")
+    box.exec("while ! grep -q ' /mnt/inner ' /proc/mounts; do sleep 0.01; done")
+    assert f" {shared}/inner " in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.parametrize(("word", "seen"), [("rprivate", 0), ("rslave", 1)])
+def test_a_mount_that_asks_for_nothing_is_as_the_root(box: Box, shared: Path, word: str, seen: int) -> None:
+    box.start(combine(bound(shared), {"linux": {"rootfsPropagation": word}}), "sleep 100")
+    host_mount(shared)
+    assert box.exec("grep -c ' /mnt/inner ' /proc/mounts", status=None).out == str(seen)
