@@ -2,13 +2,25 @@
 """What the tests of cgroups by systemd have in common."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.containers.box import Box, hierarchy, is_v2
 
 MIB = 1 << 20
 PROPERTY = "org.systemd.property."
 NAMED = "name=systemd"
+
+
+@pytest.fixture(name="box")
+def box_in_a_scope(box: Box) -> Iterator[Box]:
+    """One whose cgroup systemd makes; no unit of it is left."""
+    box.flags = ["--systemd-cgroup"]
+    yield box
+    box.end()
+    assert box.id not in listed(box.id)
 
 
 def systemctl(*words: str) -> str:

@@ -5,23 +5,27 @@ other tests of this folder run with PYRUNC_CGROUPS=systemd.
 
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.containers.box import Box, Patch, controllers, hierarchy, is_v2, wait_for
-from tests.containers.systemd import MIB, NAMED, PROPERTY, cgroup, listed, mounted, place, shown, systemctl, unit
+from tests.containers.systemd import (
+    MIB,
+    NAMED,
+    PROPERTY,
+    box_in_a_scope,
+    cgroup,
+    mounted,
+    place,
+    shown,
+    systemctl,
+    unit,
+)
+
+__all__ = ["box_in_a_scope"]
 
 pytestmark = pytest.mark.systemd
-
-
-@pytest.fixture
-def box(box: Box) -> Iterator[Box]:
-    box.flags = ["--systemd-cgroup"]
-    yield box
-    box.end()
-    assert box.id not in listed(box.id)
 
 
 def path(text: str) -> Patch:

@@ -1,26 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoint and restore of a container whose cgroup systemd has made: the unit ends, and is there again."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.containers.box import Box, is_v2
 from tests.containers.counter import checkpoint, counting, goes_on, images, restore
-from tests.containers.systemd import MIB, files, listed, place, shown, systemctl, unit
+from tests.containers.systemd import MIB, box_in_a_scope, files, place, shown, systemctl, unit
 
-__all__ = ["images"]
+__all__ = ["box_in_a_scope", "images"]
 
 pytestmark = [pytest.mark.systemd, pytest.mark.criu, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def box(box: Box) -> Iterator[Box]:
-    box.flags = ["--systemd-cgroup"]
-    yield box
-    box.end()
-    assert box.id not in listed(box.id)
 
 
 def test_restore_into_a_scope(box: Box, images: Path) -> None:

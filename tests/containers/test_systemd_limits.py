@@ -2,22 +2,15 @@
 """Limits of containers whose cgroups systemd makes: as properties, in the files, after a reload."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from tests.containers.box import FULL, Box, Patch, capabilities, combine, is_v2
-from tests.containers.systemd import MIB, files, listed, shown, systemctl, unit
+from tests.containers.systemd import MIB, box_in_a_scope, files, shown, systemctl, unit
+
+__all__ = ["box_in_a_scope"]
 
 pytestmark = pytest.mark.systemd
-
-
-@pytest.fixture
-def box(box: Box) -> Iterator[Box]:
-    box.flags = ["--systemd-cgroup"]
-    yield box
-    box.end()
-    assert box.id not in listed(box.id)
 
 
 def resources(**fields: object) -> Patch:
