@@ -203,7 +203,7 @@ def test_mounts_that_are_not_saved() -> None:
 def test_where_they_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounts, "_real", lambda path: path)
     host = mounts.table("30 1 0:9 / /a\\040b/below rw - tmpfs x rw\n31 1 0:9 / /a\\040bc rw - tmpfs x rw\n")
-    cgroups = (("cpu", "cpu", "/sys/fs/cgroup/cpu", "/c1"),)
+    cgroups = [("/cpu", "/sys/fs/cgroup/cpu/c1")]
     found = pairs(mounts.sources(MOUNTS, host, resolve, "/s", cgroups))
     assert found["/dev/null"] == "/s/null"
     assert found["/plain"] == "/s/3"

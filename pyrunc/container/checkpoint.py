@@ -3,6 +3,7 @@
 
 import posix
 
+from pyrunc.cgroups.files import read
 from pyrunc.config.dump import dump
 from pyrunc.config.fields import Config
 from pyrunc.container.criu_yard import Yard
@@ -11,12 +12,15 @@ from pyrunc.container.start import saved_config
 from pyrunc.criu import messages, mounts, session
 from pyrunc.errors import ConfigError, HostError
 from pyrunc.linux.errnos import reason
+from pyrunc.plan.namespaces import Namespaces
 from pyrunc.process.look import View
 from pyrunc.state import status
+from pyrunc.state.record import process_stat
 from pyrunc.state.store import open_entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyrunc.cgroups.driver import Cgroup
     from pyrunc.container.settings import Settings
     from pyrunc.criu.messages import Message
     from pyrunc.criu.mounts import Pair
@@ -86,9 +90,7 @@ def _dump(criu: str, entry: "Entry", record: "Record", config: Config, options: 
     from pyrunc.cgroups.driver import from_state
 
     cgroup = from_state(record.cgroup)
-    freezer = cgroup.paths.get("" if cgroup.mode == "v2" else "freezer")
-    if freezer:
-        request["freeze_cgroup"] = freezer
+    request["freeze_cgroup"] = _freezer(cgroup, paused=paused) or None
     yard = Yard(entry)
     request["cgroup_yard"] = yard.path or None
     talk = session.start(criu)
@@ -102,6 +104,30 @@ def _dump(criu: str, entry: "Entry", record: "Record", config: Config, options: 
             cgroup.thaw()
     if not response.get("success"):
         raise session.failure(kind, response, options.said())
+
+
+def _freezer(cgroup: "Cgroup", *, paused: bool) -> str:
+    """The cgroup that criu is to freeze; "" for none, so that it stops one process after the other.
+
+    A process that is stopped cannot be attached to while a freezer of v1 holds it: PTRACE_SEIZE waits for ever for the
+    change of its state (ptrace_attach in kernel/ptrace.c).
+    """
+    if cgroup.mode == "v2":
+        return cgroup.paths.get("", "")
+    if not any(_is_stopped(pid) for pid in cgroup.pids()):
+        return cgroup.paths.get("freezer", "")
+    if paused:
+        raise HostError("the container has a stopped process (SIGSTOP), and criu cannot save it while it is paused")
+    return ""
+
+
+def _is_stopped(pid: int) -> bool:
+    """By a signal; where a freezer holds it, its state is that of all others, but not where in the kernel it is."""
+    stat = process_stat(pid)
+    try:
+        return stat is not None and (stat[0] == "T" or read(f"/proc/{pid}/wchan") == "do_signal_stop")
+    except OSError:
+        return False
 
 
 def _request(record: "Record", config: Config, options: "Options") -> "Message":
@@ -128,7 +154,10 @@ def _outside(record: "Record", config: Config, options: "Options") -> "Message":
     view = View(record.pid)
     try:
         pairs: list[Pair] = mounts.external(
-            config, mounts.table(text), lambda path: real(view, path), bound_cgroups=_binds_cgroups(record, config)
+            config,
+            mounts.table(text),
+            lambda path: real(view, path),
+            bound_cgroups=not Namespaces(config).private("cgroup"),
         )
     finally:
         view.close()
@@ -148,13 +177,6 @@ def _outside(record: "Record", config: Config, options: "Options") -> "Message":
 def _has_terminal(config: Config) -> bool:
     process = config.section("process")
     return process is not None and process.flag("terminal")
-
-
-def _binds_cgroups(record: "Record", config: Config) -> bool:
-    """Without a cgroup namespace a cgroup mount of version 1 is a set of binds (plan.cgroup_mount)."""
-    from pyrunc.plan.namespaces import Namespaces
-
-    return record.cgroup.get("mode") != "v2" and not Namespaces(config).private("cgroup")
 
 
 def real(view: View, path: str, below: str = "") -> str:

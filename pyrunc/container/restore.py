@@ -148,6 +148,10 @@ class Restoration:
             from pyrunc.process.notify import make_folder
 
             make_folder(entry.fd)
+        cgroup = draft.cgroup
+        self._options.check_cgroups(
+            [path for path in cgroup.paths.values() if path not in cgroup.made] if not cgroup.scope else []
+        )
         make_cgroup(draft, entry, record)
         if draft.cgroup.mode == "v2":
             self._filter_devices()

@@ -67,17 +67,26 @@ def compose(draft: "Draft", options: "Options", folder: str, inherited: list[tup
 def _mounts(draft: "Draft", folder: str) -> "list[mounts.Pair]":
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         rows = mounts.table(file.read())
-    bound = draft.host.cgroups if draft.cgroup.mode != "v2" and not draft.wanted.private("cgroup") else ()
     view = View(0, rootfs.path(draft.config))
     try:
         below = real(view, "/")
-        found = mounts.sources(draft.config, rows, lambda path: real(view, path, below), folder, bound)
+        found = mounts.sources(draft.config, rows, lambda path: real(view, path, below), folder, _bound_cgroups(draft))
     finally:
         view.close()
     if not draft.notifies:
         # A container that had a supervisor, and has none here
         found.append({"key": INSIDE, "val": f"{folder}/empty"})
     return found
+
+
+def _bound_cgroups(draft: "Draft") -> list[tuple[str, str]]:
+    """(path below a cgroup mount, what of the host is bound there), where plan.cgroup_mount makes binds."""
+    if draft.wanted.private("cgroup"):
+        return []
+    rows = draft.host.cgroups
+    if draft.host.cgroup_mode == "v2":
+        return [("", rows[0][2] if rows else "/sys/fs/cgroup")]
+    return [("/" + place.rpartition("/")[2], place + below) for _, _, place, below in rows]
 
 
 def _described(options: "Options") -> list[str]:

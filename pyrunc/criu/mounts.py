@@ -84,19 +84,19 @@ def sources(
     rows: "list[Row]",
     resolve: "Resolve",
     folder: str,
-    cgroups: "tuple[tuple[str, str, str, str], ...]",
+    cgroups: "list[tuple[str, str]]",
 ) -> "list[Pair]":
     """ext_mnt of a restore: where each key is found. `rows`: the host's mounts; `resolve` follows symlinks in the root
-    file system; `folder`: of plan.restore; `cgroups`: Host.cgroups where the container is to have binds of them. More
-    keys than the checkpoint has do no harm.
+    file system; `folder`: of plan.restore; `cgroups`: (path below a cgroup mount, what is bound there). More keys than
+    the checkpoint has do no harm.
     """
     found = {device.path: device.path for device in devices.wanted(config)}
     if listed(config, "maskedPaths"):
         found[NULL] = f"{folder}/null"
     for mount in mount_row.read(config):
         if mount.type in ("cgroup", "cgroup2") and not mount.options.bind:
-            for _, _, place, below in cgroups:
-                found[f"{mount.destination}/{place.rpartition('/')[2]}"] = place + below
+            for below, source in cgroups:
+                found[mount.destination + below] = source
         if not mount.options.bind or mount.options.remount:
             continue
         source = f"{folder}/{mount.origin.rpartition('/')[2]}"

@@ -79,6 +79,16 @@ class Options:
     def leave_running(self) -> bool:
         return self.pre_dump or bool(self.chosen.get("leave_running"))
 
+    def check_cgroups(self, there: "list[str]") -> None:
+        """`there`: cgroups of the container that exist already, which `strict` refuses. CRIU itself would find the one
+        that is made for it to be started in, and is asked for `full`, which is the same apart from that.
+        """
+        if self.chosen["manage_cgroups_mode"] != CGROUP_MODES["strict"]:
+            return
+        if there:
+            raise HostError(f"--manage-cgroups-mode strict: there is a cgroup {there[0]} already")
+        self.chosen["manage_cgroups_mode"] = CGROUP_MODES["full"]
+
     def open_directories(self, *, make: bool) -> None:
         """Open them, with `make` made where they are missing (mode 0700); HostError when that cannot be."""
         self.images = _open(self.image_path, "--image-path", make=make)

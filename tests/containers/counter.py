@@ -42,9 +42,9 @@ def checkpoint(box: Box, images: Path, *flags: object, status: int = 0) -> Resul
     return result
 
 
-def restore(box: Box, images: Path, *flags: object, status: int = 0, **options: Any) -> Result:
-    """Detached; its process writes to the file out2."""
-    command = ("restore", "--detach", "--bundle", box.bundle, "--image-path", images, *flags, box.id)
+def restore(box: Box, images: Path, *flags: object, name: str = "", status: int = 0, **options: Any) -> Result:
+    """Detached; its process writes to the file out2. name: its id, where it is not the box's."""
+    command = ("restore", "--detach", "--bundle", box.bundle, "--image-path", images, *flags, name or box.id)
     with (box.folder / "out2").open("w") as out, (box.folder / "err2").open("w") as err:
         code = box.spawn(*command, **{"stdout": out, "stderr": err} | options).wait(SECONDS)
     result = Result(code, (box.folder / "out2").read_text(), (box.folder / "err2").read_text())

@@ -13,6 +13,7 @@ import pytest
 
 from tests.containers.box import Box, Patch, is_v2, namespaces, wait_for
 from tests.containers.counter import COUNT, SECONDS, checkpoint, count, counting, goes_on, images, restore
+from tests.containers.test_cgroup_mount import mount
 from tests.containers.test_console import Terminal, listener, terminal
 
 __all__ = ["images", "listener"]
@@ -75,6 +76,27 @@ def test_a_paused_container_stays_paused(box: Box, images: Path) -> None:
     goes_on(box)
 
 
+def test_a_stopped_process_stays_stopped(box: Box, images: Path) -> None:
+    """A freezer of v1 lets criu attach to no process that SIGSTOP has stopped."""
+    counting(box, {}, f"sleep 1000 & kill -STOP $!; echo $! >/tmp/stopped; {COUNT}")
+    state = "grep State: /proc/$(cat /tmp/stopped)/status"
+    assert "T (stopped)" in box.exec(state).out
+    checkpoint(box, images)
+    restore(box, images)
+    goes_on(box)
+    assert "T (stopped)" in box.exec(state).out
+
+
+@pytest.mark.view("v1")
+def test_a_stopped_process_in_a_paused_container_is_refused(box: Box, images: Path) -> None:
+    counting(box, {}, f"sleep 1000 & kill -STOP $!; {COUNT}")
+    box.pyrunc("pause", box.id)
+    assert "stopped process (SIGSTOP)" in checkpoint(box, images, status=1).err
+    assert box.status == "paused"
+    box.pyrunc("resume", box.id)
+    goes_on(box)
+
+
 def tracks_memory() -> bool:
     done = subprocess.run(["criu", "check", "--feature", "mem_dirty_track"], capture_output=True, check=False)
     return done.returncode == 0
@@ -124,6 +146,20 @@ def test_mounts_are_as_they_were(box: Box, images: Path) -> None:
     assert mounted(box) == before
     assert box.exec("touch /two/file", status=1).err
     assert not (volume / "file").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["ro"]], ids=["writable", "read-only"])
+def test_cgroups_of_the_host_are_seen_again(box: Box, images: Path, options: list[str]) -> None:
+    """Without a cgroup namespace they are binds, and slaves of mounts that are shared on the host."""
+    counting(box, mount(*options, private=False))
+    before = mounted(box)
+    listing = "find /sys/fs/cgroup -maxdepth 3 -name cgroup.procs | wc -l"
+    seen = box.exec(listing).out
+    checkpoint(box, images)
+    restore(box, images)
+    goes_on(box)
+    assert mounted(box) == before
+    assert box.exec(listing).out == seen != "0"
 
 
 @pytest.mark.controller("pids")

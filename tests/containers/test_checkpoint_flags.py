@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The flags of checkpoint and restore, each with what it is for, and with what criu says where it is missing."""
 
+import json
+import os
+import re
 import shutil
 import socket
 import subprocess
@@ -9,19 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.box import Box, wait_for
+from tests.containers.box import Box, is_v2, wait_for
 from tests.containers.counter import COUNT, SECONDS, checkpoint, counting, goes_on, images, restore
 
 __all__ = ["images"]
 
 pytestmark = [pytest.mark.criu, pytest.mark.timeout(600)]
 
-TALK = (
-    "mkfifo /tmp/in; sleep 1000 | nc -l -p 5000 >/tmp/heard & "
-    "until netstat -tln | grep -q :5000; do sleep 0.1; done; "
-    "{ while read line; do echo $line; done <>/tmp/in; } | nc 127.0.0.1 5000 & "
-)
-"""Words written to /tmp/in come out in /tmp/heard, by a TCP connection."""
+TALK = "mkfifo /tmp/in; guest talk <>/tmp/in >/tmp/heard & "
+"""Words written to /tmp/in come out in /tmp/heard, by a TCP connection. (Programs like nc end when criu interrupts them
+in poll(2).)
+"""
 
 
 def free_port() -> int:
@@ -85,12 +86,28 @@ def test_flags_that_allow_what_is_not_there(box: Box, images: Path, flag: str) -
     goes_on(box)
 
 
-@pytest.mark.parametrize("mode", ["soft", "full", "ignore"])
+@pytest.mark.parametrize("mode", ["soft", "full", "strict", "ignore"])
 def test_manage_cgroups_mode(box: Box, images: Path, mode: str) -> None:
     counting(box)
     checkpoint(box, images, "--manage-cgroups-mode", mode)
     restore(box, images, "--manage-cgroups-mode", mode)
     goes_on(box)
+
+
+@pytest.mark.cgroupfs
+def test_strict_takes_no_cgroup_that_is_there(box: Box, images: Path) -> None:
+    """With the default an empty one is taken."""
+    counting(box)
+    cgroup = box.cgroup("" if is_v2() else "pids")
+    checkpoint(box, images)
+    cgroup.mkdir()
+    error = restore(box, images, "--manage-cgroups-mode", "strict", status=1).err
+    assert f"--manage-cgroups-mode strict: there is a cgroup {cgroup} already" in error
+    assert cgroup.is_dir()
+    restore(box, images)
+    goes_on(box)
+    box.delete("--force")
+    cgroup.rmdir()
 
 
 @pytest.fixture
@@ -130,6 +147,34 @@ def test_page_server(box: Box, images: Path, server: Callable[..., subprocess.Po
         shutil.copy(file, images)
     restore(box, images)
     goes_on(box)
+
+
+def grows_pipes() -> bool:
+    """Whether criu gets the pipes of 819 pages in which it serves memory (pipe(7), fs.pipe-max-size)."""
+    capable = int(re.findall(r"CapEff:\s*(\w+)", Path("/proc/self/status").read_text())[0], 16) >> 24 & 1
+    return bool(capable) or int(Path("/proc/sys/fs/pipe-max-size").read_text()) >= 819 * 4096
+
+
+@pytest.mark.skipif(not grows_pipes(), reason="needs CAP_SYS_RESOURCE, or fs.pipe-max-size of 4 MiB, for criu's pipes")
+def test_lazy_pages(box: Box, images: Path, server: Callable[..., subprocess.Popen[bytes]]) -> None:
+    """The container goes on elsewhere, while what it has not looked at yet is still to come; then it is gone here."""
+    counting(box)
+    port = free_port()
+    ready, told = os.pipe()
+    flags = ("--lazy-pages", "--page-server", f"127.0.0.1:{port}", "--status-fd", told, "--image-path", images)
+    here = box.spawn("checkpoint", *flags, "--manage-cgroups-mode", "ignore", box.id, pass_fds=(told,))
+    os.close(told)
+    with open(ready, "rb") as status:
+        assert status.read(1) == b"\0"
+    pages = server("lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", port, "--images-dir", images)
+    wait_for((images / "lazy-pages.socket").exists, "the pages' server", SECONDS)
+    there = f"{box.id}-there"
+    (box.bundle / "config.json").write_text((box.bundle / "config.json").read_text().replace(box.id, there))
+    restore(box, images, "--lazy-pages", "--work-path", images, "--manage-cgroups-mode", "ignore", name=there)
+    out, err = here.communicate(timeout=SECONDS)
+    assert (here.returncode, pages.wait(SECONDS)) == (0, 0), out + err
+    goes_on(box)
+    assert [row["id"] for row in json.loads(box.pyrunc("list", "--format", "json").out)] == [there]
 
 
 def test_auto_dedup(box: Box, images: Path) -> None:
