@@ -3,6 +3,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import tarfile
 from collections.abc import Iterator
@@ -22,12 +23,15 @@ class Ctr(engines.Client):
         super().__init__("ctr", "--address", self.socket)
         self.folder = work or folder
         self.made = ["--runtime", "io.containerd.runc.v2", "--runc-binary", str(engines.PATH)]
-        if engines.CGROUPS == "systemd":
-            self.made.append("--runc-systemd-cgroup")
+        self._count = itertools.count()
 
     def run_words(self, *args: str) -> list[str]:
         """`run` with these flags, image and words."""
-        return ["run", *self.made, *args]
+        made = list(self.made)
+        if engines.CGROUPS == "systemd":
+            # Without a cgroup of that form ctr refuses the flag
+            made += ["--runc-systemd-cgroup", "--cgroup", f"system.slice:ctr:test{next(self._count)}"]
+        return ["run", *made, *args]
 
     def waiting(self, name: str, *flags: str) -> None:
         """A container that runs; SIGTERM ends it with status 3."""

@@ -71,7 +71,9 @@ def test_exec_sync_times_out(cri: Cri, box: str) -> None:
 
 def test_exec_stream(cri: Cri, box: str) -> None:
     flags = {"stdin": True, "stdout": True, "tty": True}
-    stream = WebSocket(cri("Exec", container_id=box, cmd=["sh", "-c", "read line; stty size; exit 5"], **flags)["url"])
+    # The size comes by a way of its own, and may come later than the line
+    script = "read line; until stty size 2>/dev/null | grep '31 91'; do sleep 0.1; done; exit 5"
+    stream = WebSocket(cri("Exec", container_id=box, cmd=["sh", "-c", script], **flags)["url"])
     stream.send(RESIZE, json.dumps({"Width": 91, "Height": 31}).encode())
     stream.send(STDIN, b"go\n")
     said = b""

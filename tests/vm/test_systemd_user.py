@@ -83,7 +83,7 @@ class Rootless:
 @pytest.fixture(params=[False, True], ids=["outside", "below"])
 def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rootless]:
     for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
+        parent.chmod(parent.stat().st_mode | 0o055)
     box = Rootless(tmp_path / "bundle", f"user-{os.getpid()}-{int(request.param)}", below=request.param)
     yield box
     box.environment["XDG_RUNTIME_DIR"] = RUNTIME
@@ -138,7 +138,7 @@ def test_a_create_that_fails(box: Rootless) -> None:
 
 def test_a_user_without_a_manager(tmp_path: Path) -> None:
     for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
+        parent.chmod(parent.stat().st_mode | 0o055)
     box = Rootless(tmp_path / "bundle", "user-alone", below=False)
     box.write({}, "true")
     box.environment.pop("XDG_RUNTIME_DIR")
