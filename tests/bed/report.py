@@ -21,36 +21,50 @@ REPORT = build.FOLDER / "report"
 TIMEOUT = 300
 """Seconds for a test that says nothing else: ten times slower than where 60 are enough, but for its waits."""
 _LIMITS = ("test_cgroups", "test_update", "test_limits", "test_cgroup_mount", "test_events", "test_pause")
-_OTHERS = ("test_delegation", "test_labels", "test_checkpoint", "test_exec", "test_lifecycle", "test_user_namespace")
+_OTHERS = ("test_delegation", "test_labels", "test_checkpoint", "test_exec")
 
 
-def _files(*names: str) -> list[str]:
-    """Files of container tests whose names begin so."""
-    folder = build.CHECKOUT / "tests/containers"
-    return [str(path.relative_to(build.CHECKOUT)) for name in names for path in sorted(folder.glob(f"{name}*.py"))]
+def _files(*names: str, folder: str = "tests/containers") -> list[str]:
+    """Files of tests whose names begin so."""
+    where = build.CHECKOUT / folder
+    return [str(path.relative_to(build.CHECKOUT)) for name in names for path in sorted(where.glob(f"{name}*.py"))]
 
 
+def _engines(*names: str) -> list[str]:
+    return _files(*(f"test_{name}" for name in names), folder="tests/vm")
+
+
+_CHECKPOINT = "tests/vm/test_checkpoint.py::test_"
 GROUPS = {
-    "engines": ("", ["tests/vm"]),
+    "docker": ("", _engines("docker_service", "docker_limits", "docker_lifecycle")),
+    "engines": (
+        "",
+        [
+            *_engines("cri", "containerd", "podman_installed", "podman_options", "systemd_user"),
+            *(f"{_CHECKPOINT}checkpoint_and_restore", f"{_CHECKPOINT}a_failure_is_told"),
+        ],
+    ),
     "containers": ("", ["tests/test_cgroups_v2_real.py", *_files("test_rootless_fields", *_LIMITS, *_OTHERS)]),
     "systemd": ("PYRUNC_CGROUPS=systemd", _files("test_systemd", *_LIMITS)),
 }
 """What runs when no test is named, and with which variables. An emulated processor is ten times slower, so it is what
-no other machine shows: engines, which nothing else drives, with cgroups by systemd, as they have them where it runs; of
+no other machine shows, in the time that continuous integration has: of each engine its services with the files of
+contrib/, what limits and protects a container, and its life; cgroups are made by systemd, as they are where it runs. Of
 the container tests those of controllers and limits, delegation, AppArmor and CRIU, and those of calls that have failed
-here alone (exec across nsdelegate); by systemd its own, and the limits again. The others find nothing else than on the
-host: above all those of ordinary users, a third of the time here, which `make test` has in its view of cgroup2, too.
+here alone (exec across nsdelegate); by systemd its own, and the limits again.
 """
 MORE = {
+    "docker-more": ("", _engines("docker_networks", "docker_images", "docker_daemon")),
+    "podman-more": ("", _engines("podman_containers", "checkpoint")),
     "cgroupfs": (
         "ENGINE_CGROUPS=cgroupfs",
-        [f"tests/vm/test_{name}.py" for name in ("docker_limits", "containerd_ctr", "cri_pods", "podman_containers")],
+        _engines("docker_limits", "containerd_ctr", "cri_pods", "podman_containers"),
     ),
     "all-containers": ("", ["tests/containers"]),
     "all-systemd": ("PYRUNC_CGROUPS=systemd", ["tests/containers"]),
 }
-"""What runs when it is named, as `make test-vm TESTS=cgroupfs`: engines whose cgroups systemd does not make, with what
-asks for cgroups; and every container test. They would make a run of all last longer than continuous integration may.
+"""What runs when it is named, as `make test-vm TESTS='docker-more podman-more'`: what else engines do (15 and 35
+minutes), engines whose cgroups systemd does not make, and every container test.
 """
 AT_ONCE = 2
 """Machines that run: two processors are what a small host has."""

@@ -33,8 +33,10 @@ OURS = "/usr/local/bin/pyrunc"
 PATH = OURS if RUNTIME == "pyrunc" else shutil.which(RUNTIME, path="/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin")
 SECONDS = 120
 """The longest that a call of an engine may take. An emulated machine is ten times slower than its host."""
-WAIT = "trap 'exit 3' TERM; echo ready; sleep 1000 & wait"
-"""A shell script that ends with status 3 when told to, and costs nothing before."""
+WAIT = "trap 'exit 3' TERM; echo ready; while :; do sleep 1000 & wait; done"
+"""A shell script that ends with status 3 when told to, and costs nothing before. (criu ends the sleep: nanosleep(2) is
+interrupted.)
+"""
 
 
 class Result:
