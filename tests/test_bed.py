@@ -26,7 +26,8 @@ def test_what_runs_by_default_is_there() -> None:
         assert tests
         for path, _, name in (test.partition("::") for test in tests):
             assert (ROOT / path).exists()
-            assert f"def {name}" in (ROOT / path).read_text() if name else True
+            if name:
+                assert f"def {name}(" in (ROOT / path).read_text()
 
 
 def test_words_name_groups_or_tests() -> None:
